@@ -1,0 +1,183 @@
+"""Sign and check tokens: the users' access tokens, and the short-lived ones with which services call each other."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import jwt
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+
+from common.errors import ExpiredTokenError, ForbiddenError, InvalidTokenError, MissingTokenError
+from common.mongo import is_object_id
+
+ISSUER = "pixelmint"
+USER_AUDIENCE = "pixelmint-api"
+ALGORITHM = "HS256"
+"""Fixed here and never taken from a token: that is what keeps ``none`` and key confusion out."""
+
+LEEWAY_SECONDS = 30
+SERVICE_TOKEN_TTL_SECONDS = 30
+SERVICE_TOKEN_MAX_TTL_SECONDS = 60
+MAX_TOKEN_CHARACTERS = 4096
+
+_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `token` of register or login.")
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentUser:
+    """The user whose token came with the request."""
+
+    id: str
+    email: str
+    session_id: str
+    expires_at: int
+    """Seconds since 1970, from the token's ``exp``."""
+
+
+class TokenIssuer:
+    """Signs users' access tokens (RFC 7519)."""
+
+    def __init__(self, secret: SecretStr, *, ttl_seconds: int) -> None:
+        self._secret = secret
+        self.ttl_seconds = ttl_seconds
+
+    def issue(self, user_id: str, email: str, session_id: str) -> str:
+        now = int(datetime.now(UTC).timestamp())
+        claims = {
+            "sub": user_id,
+            "iss": ISSUER,
+            "aud": USER_AUDIENCE,
+            "iat": now,
+            "exp": now + self.ttl_seconds,
+            "jti": uuid4().hex,
+            "sid": session_id,
+            "email": email,
+        }
+        return jwt.encode(claims, self._secret.get_secret_value(), algorithm=ALGORITHM)
+
+
+class TokenVerifier:
+    """Checks users' access tokens."""
+
+    def __init__(self, secret: SecretStr) -> None:
+        self._secret = secret
+
+    def verify(self, token: str) -> CurrentUser:
+        """Return the user a token speaks for.
+
+        Raises:
+            ExpiredTokenError: It was good once.
+            InvalidTokenError: It is malformed, forged, or was made for something else.
+        """
+        claims = _decode(token, self._secret, audience=USER_AUDIENCE, leeway=LEEWAY_SECONDS)
+        subject, email, session_id = claims["sub"], claims.get("email"), claims.get("sid")
+        if not is_object_id(subject) or not isinstance(email, str) or not isinstance(session_id, str):
+            raise InvalidTokenError
+        return CurrentUser(subject, email, session_id, int(claims["exp"]))
+
+
+def bearer_token(headers: Headers) -> str:
+    """Return the one bearer token of a request.
+
+    Raises:
+        MissingTokenError: There is none.
+        InvalidTokenError: There is more than one, or it is not a bearer token.
+    """
+    values = headers.getlist("authorization")
+    if not values:
+        raise MissingTokenError
+    scheme, _, token = values[0].partition(" ")
+    token = token.strip(" ")
+    if len(values) > 1 or scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN_CHARACTERS:
+        raise InvalidTokenError
+    return token
+
+
+def _decode(token: str, secret: SecretStr, *, audience: str, leeway: int) -> dict[str, Any]:
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            secret.get_secret_value(),
+            algorithms=[ALGORITHM],
+            audience=audience,
+            issuer=ISSUER,
+            leeway=leeway,
+            options={"require": ["exp", "iat", "sub", "iss", "aud"], "strict_aud": True},
+        )
+    except jwt.ExpiredSignatureError as error:
+        raise ExpiredTokenError from error
+    # A header or payload of an odd shape leaves PyJWT as other errors than its own.
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        raise InvalidTokenError from error
+    # PyJWT takes "1700000000" for a number.
+    if any(isinstance(claims[name], bool) or not isinstance(claims[name], int | float) for name in ("exp", "iat")):
+        raise InvalidTokenError
+    return claims
+
+
+async def current_user(request: Request, _: Annotated[Any, Security(_bearer)]) -> CurrentUser:
+    """Return the user of a request; the gateway's word is never taken for it."""
+    verifier: TokenVerifier = request.app.state.token_verifier
+    return verifier.verify(bearer_token(request.headers))
+
+
+CurrentUserDep = Annotated[CurrentUser, Depends(current_user)]
+
+
+class ServiceTokenSigner:
+    """Signs the tokens of one service's calls to others."""
+
+    def __init__(self, secret: SecretStr, *, caller: str) -> None:
+        self._secret = secret
+        self._caller = caller
+
+    def sign(self, *, audience: str, scope: str) -> str:
+        """Sign a token for one operation (``scope``) of one service (``audience``), good for 30 s."""
+        now = int(datetime.now(UTC).timestamp())
+        claims = {
+            "sub": self._caller,
+            "iss": ISSUER,
+            "aud": audience,
+            "scope": scope,
+            "iat": now,
+            "exp": now + SERVICE_TOKEN_TTL_SECONDS,
+            "jti": uuid4().hex,
+        }
+        return jwt.encode(claims, self._secret.get_secret_value(), algorithm=ALGORITHM)
+
+
+class ServiceTokenVerifier:
+    """Checks the tokens of the services that call this one."""
+
+    def __init__(self, secret: SecretStr, *, audience: str) -> None:
+        self._secret = secret
+        self._audience = audience
+
+    def verify(self, token: str, *, scope: str) -> str:
+        """Return the caller's name.
+
+        Raises:
+            InvalidTokenError: Not a service token for this service, or one that lives longer than 60 s.
+            ForbiddenError: A good token for another operation.
+        """
+        claims = _decode(token, self._secret, audience=self._audience, leeway=5)
+        if not 0 < claims["exp"] - claims["iat"] <= SERVICE_TOKEN_MAX_TTL_SECONDS:
+            raise InvalidTokenError
+        if claims.get("scope") != scope:
+            raise ForbiddenError
+        return str(claims["sub"])
+
+
+def require_scope(scope: str) -> Callable[[Request, Any], Awaitable[str]]:
+    """Let only services in whose token names ``scope``; yields the caller's name."""
+
+    async def caller(request: Request, _: Annotated[Any, Security(_bearer)]) -> str:
+        verifier: ServiceTokenVerifier = request.app.state.service_token_verifier
+        return verifier.verify(bearer_token(request.headers), scope=scope)
+
+    return caller

@@ -1,0 +1,106 @@
+"""The coin service as others see it."""
+
+from http import HTTPStatus
+
+from common.errors import ConflictError, NotFoundError, ServiceError
+from common.http import ServiceClient, path_segment
+from common.schemas import Coins, ObjectIdStr, ReadModel, RequestModel
+
+HOLD_SCOPE = "coin:hold"
+CAPTURE_SCOPE = "coin:capture"
+VOID_SCOPE = "coin:void"
+READ_SCOPE = "coin:read"
+
+
+class InsufficientCoinsError(ServiceError):
+    """The wallet cannot pay; nothing moved. Details: ``required`` and ``balance`` in coins."""
+
+    code = "insufficient_coins"
+    status = HTTPStatus.PAYMENT_REQUIRED
+    message = "You do not have enough coins."
+
+
+class HoldResolvedError(ConflictError):
+    """The hold was already ended the other way: captured instead of void, or void instead of captured."""
+
+    code = "hold_resolved"
+    message = "These coins were already settled."
+
+
+class HoldNotFoundError(NotFoundError):
+    """No hold has this key."""
+
+    code = "hold_not_found"
+    message = "These coins were never set aside."
+
+
+class HoldRequest(RequestModel):
+    """Set coins aside under a key; the same key again is the same hold."""
+
+    user_id: ObjectIdStr
+    coins: Coins
+    key: str
+
+
+class CaptureRequest(RequestModel):
+    """Take ``coins`` of a hold (at most all of it); the rest is available again."""
+
+    user_id: ObjectIdStr
+    key: str
+    coins: Coins
+    reference: str | None = None
+    """What the user sees was paid for, such as a generation's id."""
+
+
+class VoidRequest(RequestModel):
+    """Give a hold back whole; the void of an unknown hold refuses it should it arrive late."""
+
+    user_id: ObjectIdStr
+    key: str
+
+
+class Wallet(ReadModel):
+    """What a user has: ``balance`` can be spent now, ``held`` is set aside; both in coins."""
+
+    balance: int
+    held: int
+
+
+class CoinClient(ServiceClient):
+    """Every call may be repeated: reads, and writes under a key."""
+
+    service = "coin"
+    raises = (InsufficientCoinsError, HoldResolvedError, HoldNotFoundError)
+
+    async def wallet(self, user_id: str) -> Wallet:
+        answer = await self._call("GET", f"/internal/wallets/{path_segment(user_id)}", scope=READ_SCOPE)
+        return self._parse(Wallet, answer)
+
+    async def hold(self, user_id: str, coins: int, *, key: str) -> Wallet:
+        """Set ``coins`` aside.
+
+        Raises:
+            InsufficientCoinsError: Nothing was set aside.
+            HoldResolvedError: This hold was ended already.
+        """
+        body = HoldRequest(user_id=user_id, coins=coins, key=key)
+        return self._parse(Wallet, await self._call("POST", "/internal/holds", scope=HOLD_SCOPE, body=body))
+
+    async def capture(self, user_id: str, coins: int, *, key: str, reference: str | None = None) -> Wallet:
+        """Take ``coins`` of a hold and release the rest of it.
+
+        Raises:
+            HoldResolvedError: It was given back already.
+            HoldNotFoundError: There is no such hold.
+        """
+        body = CaptureRequest(user_id=user_id, key=key, coins=coins, reference=reference)
+        return self._parse(Wallet, await self._call("POST", "/internal/captures", scope=CAPTURE_SCOPE, body=body))
+
+    async def void(self, user_id: str, *, key: str) -> Wallet:
+        """Give a hold back whole.
+
+        Raises:
+            HoldResolvedError: It was captured already.
+        """
+        body = VoidRequest(user_id=user_id, key=key)
+        return self._parse(Wallet, await self._call("POST", "/internal/voids", scope=VOID_SCOPE, body=body))

@@ -1,0 +1,100 @@
+"""The only module that imports motor: open a service's own database, and the driver's errors by our names."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from bson import ObjectId
+from bson.errors import InvalidId
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo.errors import (
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WTimeoutError,
+)
+
+from common.settings import ServiceSettings
+
+__all__ = [
+    "ASCENDING",
+    "DATABASE_UNAVAILABLE",
+    "DESCENDING",
+    "Collection",
+    "Database",
+    "Document",
+    "DuplicateKeyError",
+    "IndexModel",
+    "ObjectId",
+    "ReturnDocument",
+    "database_name",
+    "is_object_id",
+    "new_id",
+    "open_database",
+]
+
+Document: TypeAlias = dict[str, Any]
+Database: TypeAlias = AsyncIOMotorDatabase[Document]
+Collection: TypeAlias = AsyncIOMotorCollection[Document]
+
+DATABASE_UNAVAILABLE: tuple[type[Exception], ...] = (
+    ConnectionFailure,
+    ServerSelectionTimeoutError,
+    NetworkTimeout,
+    ExecutionTimeout,
+    WTimeoutError,
+    WaitQueueTimeoutError,
+)
+"""The database is away or too slow. After a write this means *unknown*: read again, or repeat under the same key."""
+
+
+def new_id() -> str:
+    """Return a fresh 24-hex ObjectId string; ids sort by the second they were made in."""
+    return str(ObjectId())
+
+
+def is_object_id(candidate: str) -> bool:
+    """Whether ``candidate`` is an id as the wire has it: 24 hex digits."""
+    try:
+        return len(candidate) == 24 and str(ObjectId(candidate)) == candidate.lower()
+    except (InvalidId, TypeError):
+        return False
+
+
+def database_name(settings: ServiceSettings) -> str:
+    """Every service has a database of its own, whatever server it shares."""
+    return settings.mongo_database or f"pixelmint_{settings.service_name}"
+
+
+@asynccontextmanager
+async def open_database(settings: ServiceSettings) -> AsyncIterator[Database]:
+    """Open the service's database.
+
+    Writes are acknowledged by the majority's journals and reads see only what a majority has: an entry computed from
+    one that a failover rolls back would break the ledger's chain. Every wait is bounded: 4 s for a server, 2 s for a
+    connection, 5 s for the majority, 8 s for an answer.
+    """
+    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+        settings.mongo_uri.get_secret_value(),
+        appname=settings.service_name,
+        tz_aware=True,
+        serverSelectionTimeoutMS=4000,
+        connectTimeoutMS=2000,
+        socketTimeoutMS=8000,
+        waitQueueTimeoutMS=4000,
+        maxPoolSize=50,
+        w="majority",
+        journal=True,
+        wTimeoutMS=5000,
+        readConcernLevel="majority",
+        retryWrites=True,
+        retryReads=True,
+    )
+    try:
+        yield client[database_name(settings)]
+    finally:
+        client.close()

@@ -1,0 +1,61 @@
+"""Shapes on the wire: camelCase, the success envelope, times, ids and coins."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from common.clock import format_timestamp
+
+MAX_COINS = 1_000_000
+
+DataT = TypeVar("DataT")
+
+
+class ReadModel(BaseModel):
+    """An answer, or a part of one: camelCase on the wire, snake_case in Python."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class RequestModel(ReadModel):
+    """A request's body: real types only (``"10"`` and ``1.0`` are not 10), unknown fields ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Envelope(BaseModel, Generic[DataT]):
+    """Every success."""
+
+    success: Literal[True] = True
+    data: DataT
+
+
+def ok(data: DataT) -> Any:
+    """Wrap ``data`` in the success envelope; the route's return annotation gives the schema."""
+    return {"success": True, "data": data}
+
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(format_timestamp, return_type=str, when_used="json-unless-none"),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-07-01T14:30:00.000Z"]}),
+]
+"""An aware time; ISO-8601 UTC with milliseconds and ``Z`` on the wire."""
+
+ObjectIdStr = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
+
+Coins = Annotated[int, Field(strict=True, ge=1, le=MAX_COINS)]
+"""Coins of one operation: whole, 1 … 1,000,000."""
+
+
+def _storable(text: str) -> str:
+    # A lone surrogate cannot be written as UTF-8, and NUL ends strings in too many places.
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""A person's text that can be stored and shown."""

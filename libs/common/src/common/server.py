@@ -1,0 +1,42 @@
+"""Run one process of the mesh under uvicorn."""
+
+from typing import Any
+
+import uvicorn
+
+from common.logging import configure_logging
+from common.settings import CommonSettings
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than callers keep an idle connection, so that it is they who close it and no request meets a closed one."""
+
+GRACEFUL_SHUTDOWN_SECONDS = 25
+
+
+def serve(factory: str, settings: CommonSettings, **overrides: Any) -> None:
+    """Serve ``factory`` (``module:function``) until SIGTERM or SIGINT; requests under way are finished first.
+
+    Args:
+        factory: Builds the application; it reads the environment itself, so that a reload sees changes.
+        settings: Where to listen.
+        overrides: Further arguments of ``uvicorn.run``.
+    """
+    configure_logging(settings.service_name, settings.log_level)
+    arguments: dict[str, Any] = {
+        "factory": True,
+        "host": settings.host,
+        "port": settings.port,
+        "reload": settings.reload,
+        "loop": "uvloop",
+        # uvicorn's h11 has answered twice to a request framed in two ways; httptools refuses it.
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": GRACEFUL_SHUTDOWN_SECONDS,
+    }
+    uvicorn.run(factory, **(arguments | overrides))

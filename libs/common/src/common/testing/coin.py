@@ -1,0 +1,82 @@
+"""A coin service in memory that speaks its internal HTTP, for tests of the services that call it."""
+
+import json
+from typing import Any
+
+import httpx
+
+from common.auth import ServiceTokenSigner
+from common.clients.coin import CoinClient, HoldNotFoundError, HoldResolvedError, InsufficientCoinsError
+from common.errors import ServiceError, error_body
+from common.testing.apps import TEST_SECRETS
+
+
+class FakeCoin:
+    """One wallet for everybody; holds, captures and voids by the real rules.
+
+    Attributes:
+        balance: Coins that can be spent.
+        fail_next: Statuses with which the next calls are answered instead, first one first.
+    """
+
+    def __init__(self, *, balance: int = 0) -> None:
+        self.balance = balance
+        self.captured: dict[str, int] = {}
+        self.fail_next: list[int] = []
+        self._holds: dict[str, int] = {}
+        self._ended: dict[str, str] = {}
+
+    @property
+    def held(self) -> int:
+        """Coins in open holds."""
+        return sum(coins for key, coins in self._holds.items() if key not in self._ended)
+
+    def client(self) -> CoinClient:
+        """Return a real client that talks to this wallet."""
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), base_url="http://coin.test")
+        return CoinClient(http, ServiceTokenSigner(TEST_SECRETS["service_secret"], caller="test"))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.fail_next:
+            status = self.fail_next.pop(0)
+            return httpx.Response(status, json=error_body("internal_error", "failed on purpose", None, "test"))
+        body: dict[str, Any] = json.loads(request.content or b"{}")
+        try:
+            match request.url.path.split("/")[2]:
+                case "holds":
+                    self._hold(body["key"], body["coins"])
+                case "captures":
+                    self._capture(body["key"], body["coins"])
+                case "voids":
+                    self._void(body["key"])
+        except ServiceError as error:
+            return httpx.Response(error.status, json=error_body(error.code, error.message, error.details, "test"))
+        return httpx.Response(200, json={"success": True, "data": {"balance": self.balance, "held": self.held}})
+
+    def _hold(self, key: str, coins: int) -> None:
+        if key in self._ended:
+            raise HoldResolvedError
+        if key in self._holds:
+            return
+        if coins > self.balance:
+            raise InsufficientCoinsError(details={"required": coins, "balance": self.balance})
+        self.balance -= coins
+        self._holds[key] = coins
+
+    def _capture(self, key: str, coins: int) -> None:
+        if self._ended.get(key) == "captured":
+            return
+        if key in self._ended:
+            raise HoldResolvedError
+        if key not in self._holds:
+            raise HoldNotFoundError
+        self.balance += self._holds[key] - coins
+        self.captured[key] = coins
+        self._ended[key] = "captured"
+
+    def _void(self, key: str) -> None:
+        if self._ended.get(key) == "captured":
+            raise HoldResolvedError
+        if key not in self._ended:
+            self.balance += self._holds.get(key, 0)
+            self._ended[key] = "void"
