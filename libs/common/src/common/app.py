@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -15,7 +14,7 @@ from common.error_handlers import add_error_handlers
 from common.logging import configure_logging
 from common.middleware import add_middleware
 from common.mongo import DATABASE_UNAVAILABLE, Database
-from common.schemas import ok
+from common.schemas import Envelope, ok
 from common.settings import ServiceSettings
 
 READY_TIMEOUT_SECONDS = 2.0
@@ -27,7 +26,7 @@ health_router = APIRouter(include_in_schema=False)
 
 
 @health_router.get("/health")
-async def health() -> Any:
+async def health() -> Envelope[dict[str, str]]:
     """Say that the process is alive; nothing is asked of anybody else."""
     return ok({"status": "ok"})
 
@@ -40,8 +39,8 @@ async def ready(request: Request) -> Response:
         if database is not None:
             await asyncio.wait_for(database.command("ping"), READY_TIMEOUT_SECONDS)
     except NOT_READY:
-        return JSONResponse(ok({"status": "waiting", "database": "unreachable"}), HTTPStatus.SERVICE_UNAVAILABLE)
-    return JSONResponse(ok({"status": "ready"}))
+        return JSONResponse(ok({"status": "waiting"}).model_dump(), HTTPStatus.SERVICE_UNAVAILABLE)
+    return JSONResponse(ok({"status": "ready"}).model_dump())
 
 
 @health_router.get("/metrics")

@@ -1,7 +1,7 @@
 """Shapes on the wire: camelCase, the success envelope, times, ids and coins."""
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -32,9 +32,9 @@ class Envelope(BaseModel, Generic[DataT]):
     data: DataT
 
 
-def ok(data: DataT) -> Any:
-    """Wrap ``data`` in the success envelope; the route's return annotation gives the schema."""
-    return {"success": True, "data": data}
+def ok(data: DataT) -> Envelope[DataT]:
+    """Wrap ``data`` in the success envelope."""
+    return Envelope(data=data)
 
 
 Timestamp = Annotated[
