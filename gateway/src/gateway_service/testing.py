@@ -1,0 +1,168 @@
+"""For tests and measurements: a service that does what it is told, and the gateway itself on a real socket."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from common.testing import TEST_SECRETS
+from gateway_service.main import create_app
+from gateway_service.protocol import BoundedProtocol
+from gateway_service.routing import SERVICES
+from gateway_service.settings import Settings
+
+_START_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as it lay on the wire."""
+
+    head: bytes
+    body: bytes
+    connection: int
+
+    @property
+    def request_line(self) -> bytes:
+        return self.head.split(b"\r\n", 1)[0]
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        lines = self.head.split(b"\r\n")[1:-2]
+        return [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+
+    def values(self, name: bytes) -> list[bytes]:
+        return [value for known, value in self.headers if known == name]
+
+
+Handler = Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(body: bytes = b"{}", *, status: bytes = b"200 OK", headers: bytes = b"") -> bytes:
+    """Build an answer with a ``Content-Length``."""
+    return b"HTTP/1.1 %b\r\ncontent-length: %d\r\n%b\r\n%b" % (status, len(body), headers, body)
+
+
+@dataclass
+class ScriptedService:
+    """A server that reads HTTP/1.1 by hand, keeps every byte, and answers what its ``handler`` writes."""
+
+    port: int = 0
+    handler: Handler | None = None
+    seen: list[Seen] = field(default_factory=list)
+    connections: int = 0
+    arriving: bytearray = field(default_factory=bytearray)
+    """Every byte of bodies, as soon as it is here."""
+
+    closed: int = 0
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def close_connections(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        number = self.connections
+        self._writers.add(writer)
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    early = Seen(head, b"", number)
+                    if early.values(b"x-early"):
+                        self.seen.append(early)
+                        await self._answer(early, writer)
+                    body = await self._body(early, reader)
+                    if not early.values(b"x-early"):
+                        self.seen.append(Seen(head, body, number))
+                        await self._answer(self.seen[-1], writer)
+        finally:
+            self.closed += 1
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _answer(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if self.handler is None:
+            writer.write(answer())
+        else:
+            await self.handler(seen, writer)
+        await writer.drain()
+
+    async def _body(self, seen: Seen, reader: asyncio.StreamReader) -> bytes:
+        start = len(self.arriving)
+        if seen.values(b"transfer-encoding"):
+            while size := int(await reader.readuntil(b"\r\n"), 16):
+                await self._read(reader, size)
+                await reader.readexactly(2)
+            await reader.readexactly(2)
+        else:
+            await self._read(reader, int((seen.values(b"content-length") or [b"0"])[0]))
+        return bytes(self.arriving[start:])
+
+    async def _read(self, reader: asyncio.StreamReader, size: int) -> None:
+        while size:
+            piece = await reader.read(min(size, 65536))
+            if not piece:
+                raise asyncio.IncompleteReadError(b"", size)
+            self.arriving += piece
+            size -= len(piece)
+
+
+@asynccontextmanager
+async def running_service(handler: Handler | None = None) -> AsyncIterator[ScriptedService]:
+    """Run a scripted service on a free port."""
+    service = ScriptedService(handler=handler)
+    server = await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=1 << 20)
+    service.port = server.sockets[0].getsockname()[1]
+    try:
+        yield service
+    finally:
+        server.close()
+        service.close_connections()
+        await server.wait_closed()
+
+
+def gateway_settings(upstream_url: str, **overrides: Any) -> Settings:
+    """Build settings that send every service's requests to one address."""
+    urls = {f"{name}_url": upstream_url for name in SERVICES}
+    values: dict[str, Any] = {"port": 0, "environment": "test", "jwt_secret": TEST_SECRETS["jwt_secret"], **urls}
+    return Settings(**(values | overrides))
+
+
+@asynccontextmanager
+async def running_gateway(settings: Settings) -> AsyncIterator[int]:
+    """Serve the gateway on a free port of this machine, as ``__main__`` does; yields the port."""
+    config = uvicorn.Config(
+        create_app(settings),
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        async with asyncio.timeout(_START_SECONDS):
+            while not server.started:
+                if serving.done():
+                    await serving
+                await asyncio.sleep(0.01)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving

@@ -1,0 +1,73 @@
+"""A gateway on a real socket before a service that does what the test tells it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from common.testing import user_headers
+from gateway_service.testing import ScriptedService, gateway_settings, running_gateway, running_service
+
+StartGateway = Callable[..., Awaitable[httpx.AsyncClient]]
+Raw = Callable[..., Awaitable[bytes]]
+
+USER = "0123456789abcdef01234567"
+
+
+@pytest.fixture
+def token() -> dict[str, str]:
+    """The header of a signed-in user."""
+    return user_headers(USER)
+
+
+@pytest_asyncio.fixture
+async def service() -> AsyncIterator[ScriptedService]:
+    async with running_service() as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def start_gateway(service: ScriptedService) -> AsyncIterator[StartGateway]:
+    """Start a gateway with settings of the test's own; returns a client of it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**overrides: Any) -> httpx.AsyncClient:
+            port = await stack.enter_async_context(running_gateway(gateway_settings(service.url, **overrides)))
+            client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False)
+            return await stack.enter_async_context(client)
+
+        yield start
+
+
+@pytest_asyncio.fixture
+async def gateway(start_gateway: StartGateway) -> httpx.AsyncClient:
+    """A client of a gateway with the ordinary settings."""
+    return await start_gateway()
+
+
+@pytest.fixture
+def raw() -> Raw:
+    """Send bytes as they are and return every byte that comes until the gateway closes, or is silent for a while."""
+
+    async def send(
+        client: httpx.AsyncClient, *parts: bytes, silence_seconds: float = 0.5, pause: float = 0.02
+    ) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        received = bytearray()
+        try:
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(pause)
+            while piece := await asyncio.wait_for(reader.read(65536), silence_seconds):
+                received += piece
+        except (TimeoutError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+        return bytes(received)
+
+    return send
