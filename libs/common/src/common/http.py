@@ -52,12 +52,15 @@ async def open_http_client(
 
 
 @asynccontextmanager
-async def open_service_client(base_url: str, settings: ServiceSettings) -> AsyncIterator[httpx.AsyncClient]:
+async def open_service_client(
+    base_url: str, settings: ServiceSettings, *, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """Open the client of another service of the mesh, with this service's timeouts."""
     async with open_http_client(
         base_url,
         timeout_seconds=settings.http_timeout_seconds,
         connect_timeout_seconds=settings.http_connect_timeout_seconds,
+        transport=transport,
     ) as client:
         yield client
 

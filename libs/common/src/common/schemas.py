@@ -1,5 +1,6 @@
 """Shapes on the wire: camelCase, the success envelope, times, ids and coins."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -9,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from common.clock import format_timestamp
 
 MAX_COINS = 1_000_000
+MAX_NAME_CHARACTERS = 100
 
 DataT = TypeVar("DataT")
 
@@ -59,3 +61,18 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 """A person's text that can be stored and shown."""
+
+
+def _one_line(text: str) -> str:
+    trimmed = unicodedata.normalize("NFC", text).strip()
+    if any(unicodedata.category(character) == "Cc" for character in trimmed):
+        raise ValueError("must not contain control characters")
+    if not 1 <= len(trimmed) <= MAX_NAME_CHARACTERS:
+        raise ValueError(f"must be 1 to {MAX_NAME_CHARACTERS} characters")
+    return trimmed
+
+
+PersonName = Annotated[
+    Text, AfterValidator(_one_line), WithJsonSchema({"type": "string", "examples": ["Ada Lovelace"]})
+]
+"""What somebody is called: one line, trimmed, 1 … 100 characters; auth and user both go by it."""
