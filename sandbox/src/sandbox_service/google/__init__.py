@@ -1,0 +1,1 @@
+"""Google's OAuth token endpoint and Android Publisher v3: https://developers.google.com/android-publisher."""

@@ -1,0 +1,1 @@
+"""Stability AI REST API v1: https://platform.stability.ai/docs/api-reference."""
