@@ -49,6 +49,29 @@ async def gateway(start_gateway: StartGateway) -> httpx.AsyncClient:
     return await start_gateway()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _shared() -> AsyncIterator[tuple[ScriptedService, httpx.AsyncClient]]:
+    async with (
+        running_service() as service,
+        running_gateway(gateway_settings(service.url)) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client,
+    ):
+        yield service, client
+
+
+@pytest.fixture
+def shared_service(_shared: tuple[ScriptedService, httpx.AsyncClient]) -> ScriptedService:
+    """A service for many small tests of one module (``loop_scope="module"``); it has seen nothing yet."""
+    _shared[0].seen.clear()
+    return _shared[0]
+
+
+@pytest.fixture
+def shared_gateway(_shared: tuple[ScriptedService, httpx.AsyncClient]) -> httpx.AsyncClient:
+    """The gateway before it."""
+    return _shared[1]
+
+
 @pytest.fixture
 def raw() -> Raw:
     """Send bytes as they are and return every byte that comes until the gateway closes, or is silent for a while."""

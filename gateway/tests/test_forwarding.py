@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from gateway_service.testing import ScriptedService, Seen, answer
+from gateway_service.testing import ScriptedService, Seen, answer, until
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -71,9 +71,7 @@ async def test_a_large_body_is_streamed_not_kept(
 
     async def pieces():
         yield b"a" * 200_000
-        async with asyncio.timeout(5):
-            while len(service.arriving) < 200_000:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(service.arriving) >= 200_000)
         first_arrived.set()
         yield b"b" * 100_000
 
@@ -242,9 +240,7 @@ async def test_an_early_answer_ends_the_sending(
 
     service.handler = refuse
     request = asyncio.create_task(gateway.post("/api/coin/buy", content=pieces(), headers=token | {"X-Early": "1"}))
-    async with asyncio.timeout(5):
-        while not service.closed:  # answered early, the rest is not sent to the service any more
-            await asyncio.sleep(0.01)
+    await until(lambda: service.closed)
     go_on.set()
     assert (await request).status_code == 422
     service.handler = None

@@ -6,7 +6,6 @@ from common.server import serve
 from common.settings import load_settings
 from gateway_service.settings import Settings
 
-
 OPEN_FILES = 8192
 """Every client and every upstream connection is one; systems begin at 256 or 1024."""
 

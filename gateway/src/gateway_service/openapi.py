@@ -1,6 +1,6 @@
 """One OpenAPI document of all services, as the public may see it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 PUBLIC_PREFIXES = ("/api/", "/uploads/")
@@ -74,15 +74,15 @@ def _used(schemas: Document, paths: Document) -> Document:
 
 def _differing(schemas: Mapping[str, Document]) -> set[str]:
     """Name the schemas that mean different things in different services, by themselves or by what they point to."""
-
-    def shared() -> Iterable[tuple[str, list[object]]]:
-        for name in {name for section in schemas.values() for name in section}:
-            yield name, [section[name] for section in schemas.values() if name in section]
-
-    differing = {name for name, meanings in shared() if any(meaning != meanings[0] for meaning in meanings)}
-    while more := {
-        name for name, meanings in shared() if name not in differing and not differing.isdisjoint(_references(meanings))
-    }:
+    meanings: dict[str, list[object]] = {}
+    for section in schemas.values():
+        for name, schema in section.items():
+            meanings.setdefault(name, []).append(schema)
+    shared = {name: of_name for name, of_name in meanings.items() if len(of_name) > 1}
+    differing = {name for name, of_name in shared.items() if any(meaning != of_name[0] for meaning in of_name)}
+    while (
+        more := {name for name, of_name in shared.items() if not differing.isdisjoint(_references(of_name))} - differing
+    ):
         differing |= more
     return differing
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from common.schemas import ok
+from common.schemas import Envelope, ok
 from gateway_service.fetch import fetch_all, parse_object
 from gateway_service.openapi import VERSION, merge
 from gateway_service.pool import UpstreamPool
@@ -50,26 +50,27 @@ def _overview(request: Request) -> Overview:
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
-async def index() -> JSONResponse:
+async def index() -> Envelope[dict[str, Any]]:
     links = {"docs": "/docs", "openapi": "/openapi.json", "health": "/health"}
-    return JSONResponse(ok({"name": "Pixelmint", "version": VERSION, "links": links}))
+    return ok({"name": "Pixelmint", "version": VERSION, "links": links})
 
 
 @router.api_route("/health", methods=["GET", "HEAD"])
-async def health(request: Request) -> JSONResponse:
+async def health(request: Request) -> Envelope[dict[str, Any]]:
     """Say that the gateway is alive, and which services answer it."""
     services = await _overview(request).health.get()
     named = {name: "ok" if alive else "unreachable" for name, alive in services.items()}
-    return JSONResponse(ok({"status": "ok" if all(services.values()) else "degraded", "services": named}))
+    return ok({"status": "ok" if all(services.values()) else "degraded", "services": named})
 
 
 @router.api_route("/ready", methods=["GET", "HEAD"])
-async def ready(request: Request) -> JSONResponse:
+async def ready(request: Request, response: Response) -> Envelope[dict[str, Any]]:
     """Say whether every service can work; 503 while one cannot."""
     services = await _overview(request).readiness.get()
     waiting = [name for name, is_ready in services.items() if not is_ready]
-    data = {"status": "waiting" if waiting else "ready", "waitingFor": waiting}
-    return JSONResponse(ok(data), HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK)
+    if waiting:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return ok({"status": "waiting" if waiting else "ready", "waitingFor": waiting})
 
 
 @router.api_route("/openapi.json", methods=["GET", "HEAD"])

@@ -157,6 +157,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = self._body_deadline = _NEVER
             super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._closing and self.cycle.response_complete and not self.transport.is_closing():
+            self._close_gently()
+
     # Rules.
 
     def _is_unambiguous(self) -> bool:
@@ -202,7 +207,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             self._answer_and_close(error)
         elif not cycle.more_body:
-            cycle.keep_alive = False  # earlier requests are still being answered: after the last of them, close
+            return  # requests before it are still being answered; ``on_response_complete`` closes after the last
         elif self.pipeline or cycle.response_started:
             self.transport.abort()
         else:
@@ -216,7 +221,11 @@ class BoundedProtocol(HttpToolsProtocol):
         headers, body = error_message(error, valid_request_id(sent_id))
         lines = [name + b": " + value + b"\r\n" for name, value in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"connection: close\r\n\r\n", body]))
-        # Closing with bytes unread would reset the connection and could take the answer with it.
+        self._close_gently()
+
+    def _close_gently(self) -> None:
+        """Say that nothing more comes, and wait a little; closing with bytes unread could take the answer with it."""
+        self._unset_keepalive_if_required()
         self.transport.write_eof()
         self._deadline = self.loop.time() + self._limits.linger_seconds
 

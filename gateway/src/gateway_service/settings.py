@@ -1,15 +1,17 @@
 """The gateway's environment."""
 
+import re
 from ipaddress import ip_network
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AnyHttpUrl, Field, field_validator, model_validator
+from pydantic import AnyHttpUrl, Field, field_validator
 from pydantic_settings import NoDecode
 
 from common.settings import CommonSettings
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?")
 DEVELOPMENT_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 
 
@@ -71,12 +73,13 @@ class Settings(CommonSettings):
             ip_network(network, strict=False)
         return value
 
-    @model_validator(mode="after")
-    def _must_be_origins(self) -> Self:
-        for origin in self.cors_origins or ():
-            if origin != "*" and not origin.startswith(("http://", "https://")):
-                raise ValueError(f"CORS_ORIGINS: {origin} is not an origin such as https://app.example")
-        return self
+    @field_validator("cors_origins")
+    @classmethod
+    def _must_be_origins(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for origin in value or ():
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is not an origin such as https://app.example")
+        return value
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:

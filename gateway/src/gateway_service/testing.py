@@ -117,6 +117,13 @@ class ScriptedService:
             size -= len(piece)
 
 
+async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> None:
+    """Wait for ``condition``; too long is a failure."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event to offer
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def running_service(handler: Handler | None = None) -> AsyncIterator[ScriptedService]:
     """Run a scripted service on a free port."""
@@ -156,11 +163,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[int]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        async with asyncio.timeout(_START_SECONDS):
-            while not server.started:
-                if serving.done():
-                    await serving
-                await asyncio.sleep(0.01)
+        await until(lambda: server.started or serving.done(), seconds=_START_SECONDS)
         try:
             yield listening.getsockname()[1]
         finally:

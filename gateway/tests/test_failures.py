@@ -1,0 +1,303 @@
+"""Services that are away, slow, broken or gone half-way; clients that hang up."""
+
+import asyncio
+import socket
+import time
+
+import httpx
+import pytest
+
+from gateway_service.testing import ScriptedService, Seen, answer, until
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def assert_failure(reply: httpx.Response, status: int, code: str) -> None:
+    body = reply.json()
+    assert (reply.status_code, body["code"]) == (status, code)
+    assert set(body) == {"success", "code", "message", "details", "requestId"}
+    assert body["success"] is False
+    assert body["requestId"] == reply.headers["x-request-id"]
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_a_service_that_is_away_is_503_at_once(start_gateway, token: dict[str, str]) -> None:
+    gateway = await start_gateway(coin_url=f"http://127.0.0.1:{free_port()}")
+    began = time.monotonic()
+
+    reply = await gateway.post("/api/coin/earn", json={}, headers=token)
+
+    assert_failure(reply, 503, "service_unavailable")
+    assert int(reply.headers["retry-after"]) >= 1
+    assert time.monotonic() - began < 1.0
+    assert (await gateway.get("/api/user/profile", headers=token)).status_code == 200
+
+
+async def test_an_unknown_host_is_503(start_gateway, token: dict[str, str]) -> None:
+    gateway = await start_gateway(coin_url="http://nowhere.invalid:5003")
+
+    assert_failure(await gateway.get("/api/coin/balance", headers=token), 503, "service_unavailable")
+
+
+async def test_connecting_takes_no_longer_than_allowed(start_gateway, token: dict[str, str]) -> None:
+    with socket.socket() as full:  # its queue of one is taken, so connecting to it hangs
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        taken = [socket.socket() for _ in range(3)]
+        try:
+            for one in taken:
+                one.setblocking(False)
+                one.connect_ex(full.getsockname())
+            url = f"http://127.0.0.1:{full.getsockname()[1]}"
+            gateway = await start_gateway(coin_url=url, upstream_connect_timeout_seconds=0.3)
+            began = time.monotonic()
+            assert_failure(await gateway.get("/api/coin/balance", headers=token), 503, "service_unavailable")
+            assert time.monotonic() - began < 1.5
+        finally:
+            for one in taken:
+                one.close()
+
+
+async def test_it_works_again_once_the_service_is_back(start_gateway, service: ScriptedService, token) -> None:
+    port = free_port()
+    gateway = await start_gateway(coin_url=f"http://127.0.0.1:{port}")
+    assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 503
+
+    server = await asyncio.start_server(service.serve, "127.0.0.1", port)
+    try:
+        assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 200
+    finally:
+        service.close_connections()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_slow_service_is_504(start_gateway, service: ScriptedService, token: dict[str, str]) -> None:
+    gateway = await start_gateway(upstream_timeout_seconds=0.3)
+
+    async def hang(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2.5)
+        writer.write(answer(b"late"))
+
+    service.handler = hang
+    began = time.monotonic()
+    assert_failure(await gateway.get("/api/coin/balance", headers=token), 504, "upstream_timeout")
+    assert time.monotonic() - began < 2.0
+    assert (await gateway.post("/api/image/generate", json={}, headers=token)).content == b"late"
+    service.handler = None
+    assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 200
+
+
+async def test_an_answer_that_stalls_is_broken_off(start_gateway, service: ScriptedService, token) -> None:
+    gateway = await start_gateway(upstream_idle_timeout_seconds=0.3)
+
+    async def stall(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(3)
+
+    service.handler = stall
+    with pytest.raises(httpx.RemoteProtocolError):
+        await gateway.get("/api/coin/balance", headers=token)
+
+
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 10\r\n\r\nhalf", b"transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
+)
+async def test_a_service_that_dies_half_way_breaks_the_clients_connection(
+    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], framing: bytes
+) -> None:
+    async def die(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n" + framing)
+        await writer.drain()
+        writer.close()
+
+    service.handler = die
+    with pytest.raises(httpx.RemoteProtocolError):
+        await gateway.get("/api/coin/balance", headers=token)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nx",
+        b"HTTP/1.1 200 OK\ncontent-length: 1\n\nx",
+        b"HTTP/1.1 999 What\r\ncontent-length: 1\r\n\r\nx",
+        b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x-long: " + b"a" * 200_000,
+        b"HTTP/1.1 200 OK\r\n folded: x\r\n\r\n",
+        b"",
+    ],
+)
+async def test_an_answer_that_is_not_one_is_502(
+    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], garbage: bytes
+) -> None:
+    async def babble(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(garbage)
+        await writer.drain()
+        writer.close()
+
+    service.handler = babble
+    reply = await gateway.get("/api/coin/balance", headers=token)
+    assert_failure(reply, 502, "upstream_failed")
+    assert "HTTP" not in reply.json()["message"]
+
+
+async def test_bytes_nobody_asked_for_never_become_the_next_answer(
+    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str]
+) -> None:
+    async def two_at_once(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"mine") + answer(b"evil"))
+
+    service.handler = two_at_once
+    for _ in range(5):
+        assert (await gateway.get("/api/coin/balance", headers=token)).content == b"mine"
+    assert service.connections == 5
+
+    async def one_more_later(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"mine"))
+        await writer.drain()
+        asyncio.get_running_loop().call_later(0.02, writer.write, answer(b"evil"))
+
+    service.handler = one_more_later
+    for _ in range(5):
+        assert (await gateway.get("/api/coin/balance", headers=token)).content == b"mine"
+        await asyncio.sleep(0.05)
+
+
+class TestReusedConnections:
+    """A service may close an idle connection just as the gateway sends the next request on it."""
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS", "PUT"])
+    async def test_a_request_that_may_be_repeated_is(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], method: str
+    ) -> None:
+        async def die_while_reused(seen: Seen, writer: asyncio.StreamWriter) -> None:
+            if len(service.seen) == 2:
+                writer.close()
+            else:
+                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        service.handler = die_while_reused
+        await gateway.get("/api/coin/balance", headers=token)
+        assert (await gateway.request(method, "/api/coin/balance", headers=token)).status_code == 204
+        assert (len(service.seen), service.connections) == (3, 2)
+
+    @pytest.mark.parametrize(("method", "content"), [("POST", b""), ("POST", b"{}"), ("PATCH", b"{}"), ("PUT", b"{}")])
+    async def test_one_that_may_not_is_never_sent_twice(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], method: str, content: bytes
+    ) -> None:
+        async def die_on_second(seen: Seen, writer: asyncio.StreamWriter) -> None:
+            if len(service.seen) == 2:
+                writer.close()
+            else:
+                writer.write(answer())
+
+        service.handler = die_on_second
+        await gateway.get("/api/coin/balance", headers=token)
+        reply = await gateway.request(method, "/api/coin/buy", content=content, headers=token)
+        assert_failure(reply, 502, "upstream_failed")
+        assert len(service.seen) == 2
+
+    async def test_a_fresh_connection_that_dies_is_not_tried_again(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str]
+    ) -> None:
+        async def die(seen: Seen, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        service.handler = die
+        assert_failure(await gateway.get("/api/coin/balance", headers=token), 502, "upstream_failed")
+        assert len(service.seen) == 1
+
+    async def test_an_answer_begun_is_not_asked_for_again(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str]
+    ) -> None:
+        async def die_half_way(seen: Seen, writer: asyncio.StreamWriter) -> None:
+            if len(service.seen) == 2:
+                writer.write(b"HTTP/1.1 200 OK\r\ncont")
+                await writer.drain()
+                writer.close()
+            else:
+                writer.write(answer())
+
+        service.handler = die_half_way
+        await gateway.get("/api/coin/balance", headers=token)
+        assert_failure(await gateway.get("/api/coin/balance", headers=token), 502, "upstream_failed")
+        assert len(service.seen) == 2
+
+
+async def test_too_many_at_once_are_503_and_the_others_are_served(
+    start_gateway, service: ScriptedService, token: dict[str, str]
+) -> None:
+    gateway = await start_gateway(max_requests=3)
+    go_on = asyncio.Event()
+
+    async def wait(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        writer.write(answer())
+
+    service.handler = wait
+    running = [asyncio.create_task(gateway.get("/api/coin/balance", headers=token)) for _ in range(3)]
+    await until(lambda: len(service.seen) >= 3)
+    assert_failure(await gateway.get("/api/coin/balance", headers=token), 503, "service_unavailable")
+    go_on.set()
+    assert [(await task).status_code for task in running] == [200, 200, 200]
+    assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 200
+
+
+async def test_few_connections_serve_many_and_the_waiting_is_bounded(
+    start_gateway, service: ScriptedService, token: dict[str, str]
+) -> None:
+    gateway = await start_gateway(upstream_connections=2)
+
+    async def briefly(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        writer.write(answer())
+
+    service.handler = briefly
+    replies = await asyncio.gather(*(gateway.get("/api/coin/balance", headers=token) for _ in range(4)))
+    assert [reply.status_code for reply in replies] == [200] * 4
+    assert service.connections == 2
+    replies = await asyncio.gather(*(gateway.get("/api/coin/balance", headers=token) for _ in range(12)))
+    assert sorted({reply.status_code for reply in replies}) == [200, 503]
+    assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 200
+
+
+@pytest.mark.parametrize("answering", [False, True])
+async def test_a_client_that_hangs_up_frees_the_connection(
+    start_gateway, service: ScriptedService, token: dict[str, str], answering: bool
+) -> None:
+    gateway = await start_gateway(upstream_connections=1)
+
+    async def endless(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if answering:
+            writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+            await writer.drain()
+        await asyncio.sleep(30)
+
+    service.handler = endless
+    request = asyncio.create_task(gateway.get("/api/coin/balance", headers=token))
+    await until(lambda: service.seen)
+    request.cancel()
+    service.handler = None
+    assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 200
+
+
+async def test_a_client_that_hangs_up_in_its_body_never_reaches_the_service(
+    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], raw
+) -> None:
+    line, length = "POST /api/coin/buy HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n", "\r\n\r\nhalf"
+
+    await raw(gateway, f"{line}Authorization: {token['Authorization']}{length}".encode(), silence_seconds=0.05)
+
+    assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 200
+    assert len(service.seen) == 1

@@ -1,0 +1,349 @@
+"""Requests that could be read in two ways, that never end, or that are too large."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from gateway_service.testing import ScriptedService, Seen, answer
+
+POST = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\n\r\n"
+EVIL = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
+MIB = 1024 * 1024
+
+AMBIGUOUS = {
+    "length and chunked": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + EVIL,
+    "chunked and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + EVIL,
+    "two lengths": POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello" + EVIL,
+    "two equal lengths": POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello" + EVIL,
+    "a list of lengths": POST + b"Content-Length: 5, 5\r\n\r\nhello" + EVIL,
+    "a length with a sign": POST + b"Content-Length: +5\r\n\r\nhello" + EVIL,
+    "a negative length": POST + b"Content-Length: -5\r\n\r\nhello" + EVIL,
+    "an empty length": POST + b"Content-Length: \r\n\r\nhello" + EVIL,
+    "a length in hex": POST + b"Content-Length: 0x5\r\n\r\nhello" + EVIL,
+    "an endless length": POST + b"Content-Length: 99999999999999999999999\r\n\r\nhello" + EVIL,
+    "a space before the colon": POST + b"Content-Length : 5\r\n\r\nhello" + EVIL,
+    "another encoding": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + EVIL,
+    "two encodings": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" + EVIL,
+    "chunked not last": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" + EVIL,
+    "chunked twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + EVIL,
+    "identity": POST + b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n" + EVIL,
+    "a vertical tab": POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + EVIL,
+    "chunked of HTTP/1.0": POST.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + EVIL,
+    "bare line feeds": GET.replace(b"\r\n", b"\n"),
+    "one bare line feed": b"GET / HTTP/1.1\r\nHost: x\nX: y\r\n\r\n",
+    "a bare carriage return": b"GET / HTTP/1.1\r\nHost: x\rX: y\r\n\r\n",
+    "a folded header": b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c: d\r\n\r\n",
+    "a space before the first header": b"GET / HTTP/1.1\r\n Host: x\r\n\r\n",
+    "a NUL in a header": b"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n",
+    "a header without a name": b"GET / HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    "two equal hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+    "a host with a path": b"GET / HTTP/1.1\r\nHost: x/internal\r\n\r\n",
+    "a host with a user": b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+    "an empty host": b"GET / HTTP/1.1\r\nHost: \r\n\r\n",
+    "a fragment": b"GET /api/auth/login#/../x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a space in the target": b"GET /api/auth /login HTTP/1.1\r\nHost: x\r\n\r\n",
+    "HTTP/0.9": b"GET /\r\n\r\n",
+    "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+    "no HTTP at all": b"\x00\x01\x02\x03\r\n\r\n",
+    "a chunk size in hex notation": POST + b"Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n" + EVIL,
+    "a chunk size with a space": POST + b"Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n" + EVIL,
+    "a negative chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n" + EVIL,
+    "an endless chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nhello\r\n0\r\n\r\n" + EVIL,
+    "a chunk with a bare line feed": POST + b"Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n" + EVIL,
+    "a chunk longer than it says": POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n0\r\n\r\n" + EVIL,
+    "a line feed in a chunk's extension": POST
+    + b"Transfer-Encoding: chunked\r\n\r\n5;a=\nb\r\nhello\r\n0\r\n\r\n"
+    + EVIL,
+}
+
+
+def statuses(received: bytes) -> list[int]:
+    """Read the statuses of all answers; raises if a body is not as long as it was said to be."""
+    found = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        found.append(int(lines[0].split()[1]))
+        lengths = [int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")]
+        length = lengths[0] if lengths else 0
+        assert len(rest) >= length
+        received = rest[length:]
+    return found
+
+
+def assert_refused(received: bytes, status: int, code: str) -> None:
+    assert statuses(received) == [status]
+    head, _, body = received.partition(b"\r\n\r\n")
+    parsed = json.loads(body)
+    assert (parsed["success"], parsed["code"]) == (False, code)
+    assert b"\r\nx-request-id: " + parsed["requestId"].encode() in head
+    assert b"\r\nconnection: close" in head
+    assert b"\r\nx-content-type-options: nosniff" in head
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("shape", AMBIGUOUS)
+async def test_a_request_that_can_be_read_in_two_ways_is_refused_once_and_the_connection_closed(
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw, shape: str
+) -> None:
+    assert_refused(await raw(shared_gateway, AMBIGUOUS[shape], silence_seconds=3), 400, "bad_request")
+    assert shared_service.seen == []
+
+
+async def test_a_bad_second_request_closes_after_the_first_is_answered(
+    gateway: httpx.AsyncClient, service: ScriptedService, raw
+) -> None:
+    received = await raw(
+        gateway, GET + POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n" + EVIL, silence_seconds=3
+    )
+
+    assert statuses(received) == [200]
+    assert len(service.seen) == 1
+
+
+async def test_a_body_that_breaks_while_it_is_sent_on_reaches_nobody_as_whole(
+    gateway: httpx.AsyncClient, service: ScriptedService, raw
+) -> None:
+    head = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+    large = b"%x\r\n%b\r\n" % (100_000, b"a" * 100_000)
+
+    received = await raw(gateway, head + large, b"not a size\r\n" + EVIL, silence_seconds=3, pause=0.2)
+
+    assert_refused(received, 400, "bad_request")
+    assert service.seen == []  # it saw the beginning, and the connection die
+    assert len(service.arriving) > 0
+
+
+async def test_pipelined_requests_are_answered_in_order(
+    gateway: httpx.AsyncClient, service: ScriptedService, raw
+) -> None:
+    async def slower_first(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2 if b"?0" in seen.request_line else 0)
+        writer.write(answer(seen.request_line.split(b"?")[1][:1]))
+
+    service.handler = slower_first
+    requests = b"".join(b"GET /api/auth/login?%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(5))
+    received = await raw(gateway, requests)
+
+    assert [body[:1] for body in received.split(b"\r\n\r\n")[1:]] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_endless_pipelining_is_cut(gateway: httpx.AsyncClient, service: ScriptedService, raw) -> None:
+    received = await raw(gateway, GET * 500, silence_seconds=3)
+
+    assert 1 <= len(statuses(received)) < 30
+
+
+async def test_a_trailer_is_no_header(gateway: httpx.AsyncClient, service: ScriptedService, token, raw) -> None:
+    body = b"2\r\nhi\r\n0\r\nAuthorization: " + token["Authorization"].encode() + b"\r\nX-Thing: 1\r\n\r\n"
+
+    for path, status in ((b"/api/auth/login", 200), (b"/api/coin/buy", 401)):
+        request = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+        assert statuses(await raw(gateway, request)) == [status]
+    assert len(service.seen) == 1
+    assert service.seen[0].values(b"authorization") == service.seen[0].values(b"x-thing") == []
+    assert service.seen[0].body == b"hi"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket", b"TLS/1.0, HTTP/1.1"])
+async def test_a_wish_for_another_protocol_is_passed_over(
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw, upgrade: bytes
+) -> None:
+    # Java's HttpClient asks for h2c in every request in the clear.
+    request = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + upgrade + b"\r\nHTTP2-Settings: AAA\r\n"
+
+    received = await raw(shared_gateway, request + b"Content-Length: 41\r\n\r\n" + EVIL + b"0123456789", GET)
+
+    assert statuses(received) == [200, 200]
+    assert shared_service.seen[0].body == EVIL + b"0123456789"
+    assert not {b"upgrade", b"http2-settings", b"connection"} & {name for name, _ in shared_service.seen[0].headers}
+    assert shared_service.seen[1].request_line == b"GET /api/auth/login HTTP/1.1"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_many_upgrades_in_one_packet(
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw
+) -> None:
+    one = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+    assert statuses(await raw(shared_gateway, one * 10)) == [200] * 10
+    assert 1 <= len(statuses(await raw(shared_gateway, one * 2000))) < 30
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("method", [b"TRACE", b"FOO", b"PROPFIND", b"PURGE", b"SOURCE", b"M-SEARCH", b"get", b"LINK"])
+async def test_other_methods_are_405(
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw, method: bytes
+) -> None:
+    received = await raw(shared_gateway, method + b" /api/auth/login HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert statuses(received) == [405]
+    assert b"\r\nallow: DELETE, GET, HEAD" in received
+    assert json.loads(received.partition(b"\r\n\r\n")[2])["code"] == "method_not_allowed"
+    assert shared_service.seen == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_connect_is_405(shared_gateway: httpx.AsyncClient, raw) -> None:
+    received = await raw(shared_gateway, b"CONNECT internal:80 HTTP/1.1\r\nHost: internal:80\r\n\r\n" + EVIL)
+
+    assert_refused(received, 405, "method_not_allowed")
+
+
+async def test_heads_have_bounds(gateway: httpx.AsyncClient, service: ScriptedService, raw) -> None:
+    line = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\n"
+    cases = [
+        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET /?" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (line + b"A: " + b"a" * 40_000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (line + b"A: b\r\n" * 200 + b"\r\n", 431, "headers_too_large"),
+        (line + b"A: " + b"a" * 500_000, 431, "headers_too_large"),
+        (line + b"a" * 500_000, 431, "headers_too_large"),
+    ]
+    for request, status, code in cases:
+        # In pieces, as a network delivers it; a single header is never complete before the bound is reached.
+        parts = [request[start : start + 20_000] for start in range(0, len(request), 20_000)]
+        assert_refused(await raw(gateway, *parts, silence_seconds=3, pause=0.005), status, code)
+    assert service.seen == []
+    assert statuses(await raw(gateway, line + b"A: " + b"a" * 20_000 + b"\r\n\r\n")) == [200]
+
+
+class TestBodies:
+    """No more than 1 MiB gets in."""
+
+    async def test_a_body_of_the_largest_size_passes(
+        self, gateway: httpx.AsyncClient, service: ScriptedService
+    ) -> None:
+        reply = await gateway.post("/api/auth/login", content=b"a" * MIB)
+        assert (reply.status_code, len(service.seen[0].body)) == (200, MIB)
+
+    async def test_a_larger_one_is_413_and_the_connection_still_good(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+    ) -> None:
+        body = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n".ljust(MIB + 1, b"a")
+        received = await raw(gateway, POST + b"Content-Length: %d\r\n\r\n" % len(body) + body + GET)
+        assert statuses(received) == [413, 200]
+        assert b'"payload_too_large"' in received
+        assert [seen.request_line for seen in service.seen] == [b"GET /api/auth/login HTTP/1.1"]
+
+    async def test_one_without_a_length_is_counted(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+    ) -> None:
+        async def pieces():
+            for _ in range(40):
+                yield b"a" * 65_536
+
+        reply = await gateway.post("/api/auth/login", content=pieces())
+        assert (reply.status_code, reply.json()["code"]) == (413, "payload_too_large")
+        assert service.seen == []  # its copy broke off
+        assert (await gateway.get("/api/auth/login")).status_code == 200
+
+    async def test_a_lying_length_leaves_the_rest_outside(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+    ) -> None:
+        received = await raw(gateway, POST + b"Content-Length: 2\r\n\r\n" + b"a" * (2 * MIB), silence_seconds=3)
+        assert statuses(received) == [200]
+        assert [seen.body for seen in service.seen] == [b"aa"]
+
+    async def test_an_endless_refused_body_is_cut(self, gateway: httpx.AsyncClient, raw) -> None:
+        head = POST + b"Content-Length: 9000000000\r\n\r\n"
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.base_url.port)
+
+        async def send_on() -> None:
+            for _ in range(200):
+                writer.write(bytes(MIB))
+                await writer.drain()
+
+        writer.write(head)
+        with pytest.raises(ConnectionError):
+            await send_on()
+        writer.close()
+
+    async def test_expect_is_answered_with_the_refusal_and_close(
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+    ) -> None:
+        large = POST + b"Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n"
+        unknown = b"POST /api/coin/buy HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n"
+        for request, status in ((large, 413), (unknown, 401)):
+            received = await raw(gateway, request, EVIL, silence_seconds=3)
+            assert statuses(received) == [status]
+            assert b"connection: close" in received
+        assert service.seen == []
+
+
+class TestSlowClients:
+    """A receipt deadline: uvicorn has none of its own."""
+
+    async def test_a_slow_head_is_cut(self, start_gateway, raw) -> None:
+        gateway = await start_gateway(head_timeout_seconds=0.4)
+        drips = [b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"A: b\r\n"] * 30]
+        assert_refused(await raw(gateway, *drips, silence_seconds=3, pause=0.05), 408, "request_timeout")
+
+    async def test_a_slow_second_head_is_cut(self, start_gateway, raw) -> None:
+        gateway = await start_gateway(head_timeout_seconds=0.4)
+        received = await raw(gateway, GET, b"GET / HT", silence_seconds=3, pause=0.1)
+        assert statuses(received) == [200, 408]
+
+    async def test_a_silent_connection_is_closed(self, start_gateway, raw) -> None:
+        gateway = await start_gateway(head_timeout_seconds=0.4)
+        assert await raw(gateway, silence_seconds=3) == b""
+        received = await raw(gateway, *[b"\r\n"] * 40, silence_seconds=3, pause=0.05)
+        assert statuses(received) in ([], [408])
+
+    async def test_a_stalled_body_is_cut(self, start_gateway, service: ScriptedService, raw) -> None:
+        gateway = await start_gateway(body_stall_timeout_seconds=0.4)
+        received = await raw(gateway, POST + b"Content-Length: 10\r\n\r\nhalf", silence_seconds=3)
+        assert_refused(received, 408, "request_timeout")
+        assert service.seen == []
+
+    async def test_a_dripping_body_is_cut(self, start_gateway, service: ScriptedService, raw) -> None:
+        gateway = await start_gateway(body_stall_timeout_seconds=0.4, body_timeout_seconds=0.8)
+        drips = [POST + b"Content-Length: 100\r\n\r\n", *[b"a"] * 30]
+        assert_refused(await raw(gateway, *drips, silence_seconds=3, pause=0.05), 408, "request_timeout")
+        assert service.connections == 0  # it never held a connection to the service
+
+    async def test_a_stalled_large_body_frees_the_service(self, start_gateway, service: ScriptedService, raw) -> None:
+        gateway = await start_gateway(body_stall_timeout_seconds=0.4, upstream_connections=1)
+        received = await raw(gateway, POST + b"Content-Length: 500000\r\n\r\n" + b"a" * 200_000, silence_seconds=3)
+        assert_refused(received, 408, "request_timeout")
+        assert (await gateway.get("/api/auth/login")).status_code == 200
+        assert len(service.seen) == 1
+
+    async def test_a_slow_answer_is_not_a_slow_request(self, start_gateway, service: ScriptedService, raw) -> None:
+        gateway = await start_gateway(head_timeout_seconds=0.2, body_stall_timeout_seconds=0.2)
+
+        async def slowly(seen: Seen, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(1.5)
+            writer.write(answer())
+
+        service.handler = slowly
+        assert (await gateway.post("/api/auth/login", content=b"{}")).status_code == 200
+
+    async def test_200_idle_connections_stop_nobody(self, gateway: httpx.AsyncClient) -> None:
+        idle = [await asyncio.open_connection("127.0.0.1", gateway.base_url.port) for _ in range(200)]
+        half = [await asyncio.open_connection("127.0.0.1", gateway.base_url.port) for _ in range(200)]
+        for _, writer in half:
+            writer.write(b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        try:
+            async with asyncio.timeout(2):
+                assert (await gateway.get("/api/auth/login")).status_code == 200
+        finally:
+            for _, writer in [*idle, *half]:
+                writer.close()
+
+    async def test_one_connection_too_many_is_503(self, start_gateway, raw) -> None:
+        gateway = await start_gateway(max_connections=3)
+        held = [await asyncio.open_connection("127.0.0.1", gateway.base_url.port) for _ in range(3)]
+        try:
+            assert_refused(await raw(gateway, GET, silence_seconds=3), 503, "service_unavailable")
+        finally:
+            for _, writer in held:
+                writer.close()
