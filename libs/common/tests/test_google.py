@@ -50,8 +50,8 @@ class TokenAddress:
         self.may_answer.set()
 
     def credentials(self, key_file: Path) -> GoogleCredentials:
-        http = httpx.Client(transport=httpx.MockTransport(self._handle))
-        return GoogleCredentials.from_file(key_file, [ANDROID_PUBLISHER_SCOPE], http=http)
+        transport = httpx.MockTransport(self._handle)
+        return GoogleCredentials.from_file(key_file, [ANDROID_PUBLISHER_SCOPE], transport=transport)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.assertions.append(dict(httpx.QueryParams(request.content.decode()))["assertion"])

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from google.auth import exceptions, transport
+from google.auth import exceptions
 from google.auth.credentials import TokenState
+from google.auth.transport import Request, Response
 from google.oauth2 import service_account
 
 from common.logging import get_logger
@@ -41,14 +42,16 @@ class GoogleCredentials:
     However many requests want a token at once, it is fetched once.
     """
 
-    def __init__(self, credentials: Any, *, http: httpx.Client | None = None) -> None:
+    def __init__(self, credentials: Any, *, transport: httpx.BaseTransport | None = None) -> None:
         self._credentials = credentials
-        self._http = http or httpx.Client(timeout=EXCHANGE_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False)
+        self._http = httpx.Client(
+            timeout=EXCHANGE_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, transport=transport
+        )
         self._refreshing: asyncio.Task[None] | None = None
 
     @classmethod
     def from_file(
-        cls, path: str | Path, scopes: Sequence[str], *, http: httpx.Client | None = None
+        cls, path: str | Path, scopes: Sequence[str], *, transport: httpx.BaseTransport | None = None
     ) -> "GoogleCredentials":
         """Read a service account's JSON key; its ``token_uri`` says where tokens come from.
 
@@ -60,7 +63,7 @@ class GoogleCredentials:
         except (OSError, ValueError, TypeError, AttributeError, exceptions.GoogleAuthError) as error:
             # Without a cause: its words may quote the key.
             raise GoogleCredentialsError(f"{path} is not a service account's key: {type(error).__name__}") from None
-        return cls(credentials, http=http)
+        return cls(credentials, transport=transport)
 
     async def access_token(self) -> str:
         """Return a token for ``Authorization: Bearer``.
@@ -112,7 +115,7 @@ def _reason(error: Exception) -> str | None:
     return word[:100] if isinstance(word, str) else None
 
 
-class _HttpxRequest(transport.Request):
+class _HttpxRequest(Request):
     """google-auth's transport on httpx, so that one HTTP library serves the whole process."""
 
     def __init__(self, http: httpx.Client) -> None:
@@ -136,7 +139,7 @@ class _HttpxRequest(transport.Request):
         return _HttpxResponse(response)
 
 
-class _HttpxResponse(transport.Response):
+class _HttpxResponse(Response):
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 from bson.errors import InvalidId
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
@@ -29,6 +29,7 @@ __all__ = [
     "Document",
     "DuplicateKeyError",
     "IndexModel",
+    "Int64",
     "ObjectId",
     "ReturnDocument",
     "database_name",

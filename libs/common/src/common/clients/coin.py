@@ -1,10 +1,13 @@
 """The coin service as others see it."""
 
 from http import HTTPStatus
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from common.errors import ConflictError, NotFoundError, ServiceError
 from common.http import ServiceClient, path_segment
-from common.schemas import Coins, ObjectIdStr, ReadModel, RequestModel
+from common.schemas import Coins, ObjectIdStr, ReadModel, RequestModel, Text
 
 HOLD_SCOPE = "coin:hold"
 CAPTURE_SCOPE = "coin:capture"
@@ -34,21 +37,25 @@ class HoldNotFoundError(NotFoundError):
     message = "These coins were never set aside."
 
 
+HoldKey = Annotated[Text, StringConstraints(min_length=1, max_length=300)]
+Reference = Annotated[Text, StringConstraints(max_length=200)]
+
+
 class HoldRequest(RequestModel):
     """Set coins aside under a key; the same key again is the same hold."""
 
     user_id: ObjectIdStr
     coins: Coins
-    key: str
+    key: HoldKey
 
 
 class CaptureRequest(RequestModel):
     """Take ``coins`` of a hold (at most all of it); the rest is available again."""
 
     user_id: ObjectIdStr
-    key: str
+    key: HoldKey
     coins: Coins
-    reference: str | None = None
+    reference: Reference | None = None
     """What the user sees was paid for, such as a generation's id."""
 
 
@@ -56,7 +63,7 @@ class VoidRequest(RequestModel):
     """Give a hold back whole; the void of an unknown hold refuses it should it arrive late."""
 
     user_id: ObjectIdStr
-    key: str
+    key: HoldKey
 
 
 class Wallet(ReadModel):
