@@ -33,8 +33,12 @@ class FakeCoin:
 
     def client(self) -> CoinClient:
         """Return a real client that talks to this wallet."""
-        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), base_url="http://coin.test")
+        http = httpx.AsyncClient(transport=self.transport(), base_url="http://coin.test")
         return CoinClient(http, ServiceTokenSigner(TEST_SECRETS["service_secret"], caller="test"))
+
+    def transport(self) -> httpx.MockTransport:
+        """Return what carries requests to this wallet, for an application that makes its own client."""
+        return httpx.MockTransport(self._answer)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.fail_next:
