@@ -1,0 +1,29 @@
+"""What a handler can ask for."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from image_service.gallery import Gallery
+from image_service.service import ImageService
+from image_service.storage import Storage
+
+
+def image_service(request: Request) -> ImageService:
+    service: ImageService = request.app.state.image_service
+    return service
+
+
+def gallery(request: Request) -> Gallery:
+    found: Gallery = request.app.state.gallery
+    return found
+
+
+def storage(request: Request) -> Storage:
+    found: Storage = request.app.state.storage
+    return found
+
+
+ImageServiceDep = Annotated[ImageService, Depends(image_service)]
+GalleryDep = Annotated[Gallery, Depends(gallery)]
+StorageDep = Annotated[Storage, Depends(storage)]

@@ -1,0 +1,89 @@
+"""What can go wrong with pictures."""
+
+from common.errors import (
+    ForbiddenError,
+    NotFoundError,
+    ServiceUnavailableError,
+    TooManyRequestsError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+
+
+class ImageNotFoundError(NotFoundError):
+    """Unknown, deleted, or another user's: nobody can tell which."""
+
+    code = "image_not_found"
+    message = "This picture does not exist."
+
+
+class ContentRejectedError(ForbiddenError):
+    """The engine's moderation refused the prompt, or withheld every picture."""
+
+    code = "content_rejected"
+    message = "This prompt was refused by the content filter. You were not charged."
+
+
+class ProviderFailedError(UpstreamError):
+    """The engine refused us or answered what cannot be used; nothing was charged."""
+
+    code = "provider_failed"
+    message = "The pictures could not be drawn. You were not charged."
+
+
+class ProviderUnavailableError(ServiceUnavailableError):
+    """The engine is away, overloaded, or out of credit; nothing was charged."""
+
+    code = "provider_unavailable"
+    message = "Pictures cannot be drawn right now. You were not charged. Please try again in a moment."
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int = 10) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+
+
+class ProviderTimeoutError(UpstreamTimeoutError):
+    """The engine took too long; nothing was charged."""
+
+    code = "provider_timeout"
+    message = "Drawing the pictures took too long. You were not charged. Please try again."
+
+
+class StorageUnavailableError(ServiceUnavailableError):
+    """The pictures' storage is away."""
+
+    code = "storage_unavailable"
+    message = "Pictures cannot be stored or read right now. Please try again in a moment."
+
+
+class GenerationFailedError(ServiceUnavailableError):
+    """The order was broken off by us: the process that drew it ended, or its coins could not be taken."""
+
+    code = "generation_failed"
+    message = "The pictures could not be finished. You were not charged. Please try again."
+
+
+class TooBusyError(ServiceUnavailableError):
+    """Every place at the engine, and every place in the line before it, is taken."""
+
+    code = "too_busy"
+    message = "Many pictures are being drawn right now. You were not charged. Please try again in a moment."
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+
+
+class TooManyGenerationsError(TooManyRequestsError):
+    """One user has too many orders under way."""
+
+    code = "too_many_generations"
+    message = "Too many of your pictures are being drawn at once. Please wait for some of them."
+
+
+class ChargePendingError(ServiceUnavailableError):
+    """The pictures are drawn and stored, but their coins cannot be taken yet; the same key returns them then."""
+
+    code = "charge_pending"
+    message = "Your pictures are drawn and will be in your history as soon as they are paid for."
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)

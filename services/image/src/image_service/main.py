@@ -1,0 +1,132 @@
+"""Build the image service."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+import httpx
+from fastapi import FastAPI
+
+from common.app import create_service_app
+from common.clients.coin import CoinClient
+from common.clients.subscription import SubscriptionClient
+from common.http import open_http_client, open_service_client
+from common.mongo import open_database
+from common.settings import load_settings
+from image_service.covers import Covers
+from image_service.files import PictureFiles
+from image_service.funds import Funds
+from image_service.gallery import Gallery
+from image_service.places import Places
+from image_service.providers.stability_v1 import StabilityV1
+from image_service.recovery import Recovery, at_work
+from image_service.routes import router, uploads
+from image_service.runner import GenerationRunner
+from image_service.service import ImageService
+from image_service.settings import Settings
+from image_service.storage import Storage
+from image_service.storage.local import LocalStorage
+from image_service.store.covers import EntitlementStore, QuotaStore
+from image_service.store.generations import GenerationStore
+from image_service.store.images import ImageStore
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
+    """Open the storage that the settings name."""
+    if settings.storage_backend == "local":
+        local = LocalStorage(settings.uploads_dir, public_url=settings.public_url)
+        await local.prepare()
+        yield local
+        return
+    from image_service.storage.s3 import open_s3  # botocore is heavy: forty megabytes that local storage never needs
+
+    async with open_s3(settings) as s3:
+        await s3.prepare()
+        yield s3
+
+
+def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+    """Build the application.
+
+    Args:
+        settings: Read from the environment if not given.
+        transport: Carries all HTTP of this service to others, for tests.
+    """
+    settings = settings or load_settings(Settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as opened:
+            database = await opened.enter_async_context(open_database(settings))
+            storage = await opened.enter_async_context(open_storage(settings))
+            coin = await opened.enter_async_context(
+                open_service_client(settings.coin_url, settings, transport=transport)
+            )
+            subscription = await opened.enter_async_context(
+                open_service_client(settings.subscription_url, settings, transport=transport)
+            )
+            engine = await opened.enter_async_context(
+                open_http_client(
+                    settings.stability_api_base,
+                    timeout_seconds=settings.stability_timeout_seconds,
+                    connect_timeout_seconds=settings.http_connect_timeout_seconds,
+                    headers={
+                        "Authorization": f"Bearer {settings.stability_api_key.get_secret_value()}",
+                        "Accept": "application/json",
+                        "Accept-Encoding": "identity",
+                        "Stability-Client-ID": "pixelmint",
+                    },
+                    transport=transport,
+                )
+            )
+            generations = GenerationStore(database, owner=uuid4().hex, lease_seconds=settings.lease_seconds)
+            images = ImageStore(database)
+            quotas = QuotaStore(database)
+            for store in (generations, images, quotas):
+                await store.ensure_indexes()
+            signer = app.state.service_token_signer
+            covers = Covers(
+                SubscriptionClient(subscription, signer),
+                EntitlementStore(database),
+                quotas,
+                daily_images=settings.subscription_daily_images,
+            )
+            provider = StabilityV1(
+                engine,
+                engine=settings.stability_engine,
+                timeout_seconds=settings.stability_timeout_seconds,
+                max_samples=settings.max_samples,
+            )
+            places = Places(
+                drawing=settings.max_concurrent_generations,
+                drawing_per_user=settings.max_drawing_per_user,
+                waiting=settings.max_waiting_generations,
+                per_user=settings.max_generations_per_user,
+                max_wait_seconds=settings.max_wait_seconds,
+            )
+            funds = Funds(CoinClient(coin, signer), covers)
+            runner = GenerationRunner(generations, images, funds, provider, PictureFiles(storage), places)
+            service = ImageService(
+                generations, images, runner, provider, places, coins_per_image=settings.coins_per_image
+            )
+            gallery = Gallery(images, storage)
+            app.state.database = database
+            app.state.storage = storage
+            app.state.gallery = gallery
+            app.state.image_service = service
+            recovery = Recovery(generations, runner, service, gallery)
+            async with at_work(
+                recovery,
+                interval_seconds=settings.recovery_interval_seconds,
+                lease_seconds=settings.lease_seconds,
+            ):
+                yield
+                await service.drain(settings.shutdown_seconds)
+
+    return create_service_app(
+        settings,
+        routers=[router, uploads],
+        lifespan=lifespan,
+        description="Pictures: drawn, charged or covered, kept, listed and deleted.",
+    )

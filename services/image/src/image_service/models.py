@@ -1,0 +1,174 @@
+"""Stored shapes: orders, generations and their pictures."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+StylePreset = Literal[
+    "3d-model",
+    "analog-film",
+    "anime",
+    "cinematic",
+    "comic-book",
+    "digital-art",
+    "enhance",
+    "fantasy-art",
+    "isometric",
+    "line-art",
+    "low-poly",
+    "modeling-compound",
+    "neon-punk",
+    "origami",
+    "photographic",
+    "pixel-art",
+    "tile-texture",
+]
+
+State = Literal["accepted", "drawing", "stored", "succeeded", "voiding", "failed"]
+"""How far a generation came.
+
+``accepted`` → ``drawing`` → ``stored`` (it will be charged) → ``succeeded``, or from one of the first two → ``voiding``
+(it will not be charged) → ``failed``. ``stored`` and ``voiding`` are two outcomes of a compare-and-set on one
+document, so charging and giving back exclude each other.
+"""
+
+Cover = Literal["coins", "subscription"]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Order(Model):
+    """What to draw."""
+
+    prompt: str
+    negative_prompt: str | None
+    style_preset: StylePreset | None
+    width: int
+    height: int
+    samples: int
+    steps: int
+    cfg_scale: float
+    seed: int | None
+
+
+class Failure(Model):
+    """Why a generation failed, as the client is told."""
+
+    code: str
+    message: str
+    details: Any = None
+    retry_after: str | None = None
+
+
+class Lease(Model):
+    """Who works on a generation; after ``until`` another process may end it."""
+
+    owner: str
+    until: datetime
+
+
+class Picture(Model):
+    """One stored picture of a generation."""
+
+    image_id: str
+    file: str
+    seed: int
+    size_bytes: int
+    sha256: str
+
+
+class Generation(Model):
+    """One order, from before anything happens to its end."""
+
+    id: str
+    user_id: str
+    key: str | None
+    """The client's idempotency key."""
+    holds_key: bool
+    """While open or succeeded; a failed order frees its key, so that it may be corrected and sent again."""
+    fingerprint: str
+    order: Order
+    coins_per_image: int
+    """The price when it was ordered."""
+    state: State
+    open: bool
+    """Not yet at its end: somebody must work on it."""
+    lease: Lease
+    cover: Cover | None = None
+    attempts: int = 0
+    """Calls of the engine; counted before each."""
+    files: list[str] = []
+    """Names under which pictures may lie in storage without being anybody's yet."""
+    pictures: list[Picture] = []
+    coins_used: int | None = None
+    remaining_coins: int | None = None
+    failure: Failure | None = None
+    created_at: datetime
+    stored_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def coin_key(self) -> str:
+        """The key under which the coins are held, captured or given back."""
+        return f"generation:{self.id}"
+
+    @property
+    def price_coins(self) -> int:
+        """What all its pictures cost; set aside before drawing."""
+        return self.coins_per_image * self.order.samples
+
+    @property
+    def due_coins(self) -> int:
+        """What the pictures drawn cost."""
+        return 0 if self.cover == "subscription" else self.coins_per_image * len(self.pictures)
+
+
+class Image(Model):
+    """One picture of a user."""
+
+    id: str
+    user_id: str
+    generation_id: str
+    file: str
+    size_bytes: int
+    sha256: str
+    prompt: str
+    negative_prompt: str | None
+    style_preset: StylePreset | None
+    width: int
+    height: int
+    steps: int
+    cfg_scale: float
+    seed: int
+    coins_used: int
+    created_at: datetime
+
+
+def images_of(generation: Generation) -> list[Image]:
+    """Make the users' pictures of a stored generation; the same ones whenever it is asked."""
+    order = generation.order
+    each = 0 if generation.cover == "subscription" else generation.coins_per_image
+    return [
+        Image(
+            id=picture.image_id,
+            user_id=generation.user_id,
+            generation_id=generation.id,
+            file=picture.file,
+            size_bytes=picture.size_bytes,
+            sha256=picture.sha256,
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            style_preset=order.style_preset,
+            width=order.width,
+            height=order.height,
+            steps=order.steps,
+            cfg_scale=order.cfg_scale,
+            seed=picture.seed,
+            coins_used=each,
+            created_at=generation.stored_at or generation.created_at,
+        )
+        for picture in generation.pictures
+    ]

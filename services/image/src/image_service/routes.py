@@ -1,0 +1,158 @@
+"""HTTP of the image service."""
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.convertors import StringConvertor, register_url_convertor
+
+from common.auth import CurrentUserDep
+from common.clients.coin import InsufficientCoinsError
+from common.errors import (
+    IdempotencyKeyReusedError,
+    InvalidTokenError,
+    NotFoundError,
+    RequestInProgressError,
+    ServiceUnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    ValidationFailedError,
+    responses,
+)
+from common.idempotency import REPLAYED_HEADER, IdempotencyKeyDep, chosen_key, fingerprint
+from common.pagination import PageQueryDep
+from common.routing import json_router
+from common.schemas import Envelope, ok
+from image_service.answers import PictureMarks, file_response
+from image_service.dependencies import GalleryDep, ImageServiceDep, StorageDep
+from image_service.errors import (
+    ChargePendingError,
+    ContentRejectedError,
+    GenerationFailedError,
+    ImageNotFoundError,
+    ProviderFailedError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    StorageUnavailableError,
+    TooBusyError,
+    TooManyGenerationsError,
+)
+from image_service.schemas import (
+    DeletedRead,
+    FullImageRead,
+    GeneratedImageRead,
+    GenerateRequest,
+    GenerationRead,
+    HistoryImageRead,
+    HistoryRead,
+    ImageRead,
+)
+from image_service.storage import is_file
+
+
+class ImageIdConvertor(StringConvertor):
+    """Anything but the names of the other routes, whose wrong methods are 405 and no unknown picture."""
+
+    regex = "(?!(?:generate|history)$)[^/]+"
+
+
+register_url_convertor("image_id", ImageIdConvertor())
+
+router = json_router(prefix="/api/image", tags=["image"])
+uploads = APIRouter(prefix="/uploads", tags=["uploads"])
+
+ImageId = Annotated[str, Path(description="Of `generate` or `history`")]
+
+
+@router.post(
+    "/generate",
+    response_model=Envelope[GenerationRead],
+    responses=responses(
+        InvalidTokenError,
+        InsufficientCoinsError,
+        ContentRejectedError,
+        RequestInProgressError,
+        ValidationFailedError,
+        IdempotencyKeyReusedError,
+        TooManyGenerationsError,
+        ProviderFailedError,
+        UpstreamError,
+        ProviderUnavailableError,
+        ServiceUnavailableError,
+        StorageUnavailableError,
+        GenerationFailedError,
+        ChargePendingError,
+        TooBusyError,
+        ProviderTimeoutError,
+        UpstreamTimeoutError,
+    ),
+)
+async def generate(
+    body: GenerateRequest, user: CurrentUserDep, key: IdempotencyKeyDep, service: ImageServiceDep, gallery: GalleryDep
+) -> Response:
+    """Draw the pictures of one order; costs coins for each delivered, unless a subscription covers them."""
+    delivery = await service.generate(
+        user.id,
+        body.to_order(),
+        key=chosen_key(key, body.idempotency_key),
+        fingerprint=fingerprint("generate", body),
+    )
+    marks = PictureMarks()
+    image_data = marks.next() if body.response_format == "base64" else None
+    read = [
+        GeneratedImageRead.of(image, url=await gallery.url(image), image_data=image_data) for image in delivery.images
+    ]
+    pictures = []
+    if image_data is not None:
+        pictures = [delivery.files.get(image.id) or await gallery.file(image) for image in delivery.images]
+    headers = {REPLAYED_HEADER: "true"} if delivery.is_replay else {}
+    return marks.response(GenerationRead.of(delivery.generation, read), pictures, headers)
+
+
+@router.get("/history", responses=responses(InvalidTokenError, ValidationFailedError))
+async def history(user: CurrentUserDep, query: PageQueryDep, gallery: GalleryDep) -> Envelope[HistoryRead]:
+    """List the user's pictures, newest first, without their bytes."""
+    images, pagination = await gallery.page(user.id, query)
+    urls = await asyncio.gather(*(gallery.url(image) for image in images))
+    read = [HistoryImageRead.of(image, url=url) for image, url in zip(images, urls, strict=True)]
+    return ok(HistoryRead(images=read, pagination=pagination))
+
+
+@router.get(
+    "/{image_id:image_id}",
+    response_model=Envelope[ImageRead],
+    responses=responses(InvalidTokenError, ImageNotFoundError, ValidationFailedError, StorageUnavailableError),
+)
+async def get_image(
+    image_id: ImageId,
+    user: CurrentUserDep,
+    gallery: GalleryDep,
+    include: Annotated[Literal["imageData"] | None, Query(description="`imageData` adds the picture's bytes")] = None,
+) -> Response:
+    """Show one picture."""
+    image = await gallery.get(user.id, image_id)
+    marks = PictureMarks()
+    pictures = [await gallery.file(image)] if include else []
+    read = FullImageRead.full(image, url=await gallery.url(image), image_data=marks.next() if include else None)
+    return marks.response(ImageRead(image=read), pictures, {})
+
+
+@router.delete("/{image_id:image_id}", responses=responses(InvalidTokenError, ImageNotFoundError))
+async def delete_image(image_id: ImageId, user: CurrentUserDep, gallery: GalleryDep) -> Envelope[DeletedRead]:
+    """Delete one picture and its file."""
+    await gallery.delete(user.id, image_id)
+    return ok(DeletedRead(id=image_id.lower()))
+
+
+@uploads.get(
+    "/{name}",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}, **responses(NotFoundError, StorageUnavailableError)},
+)
+@uploads.head("/{name}", include_in_schema=False)
+async def get_upload(name: str, request: Request, storage: StorageDep) -> Response:
+    """Load a picture's file; whoever knows its unguessable name may. One range at a time is served."""
+    stored = await storage.find(name) if is_file(name) else None
+    if stored is None:
+        raise NotFoundError
+    return file_response(request, name, stored)

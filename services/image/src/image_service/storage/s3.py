@@ -1,0 +1,164 @@
+"""Pictures in an S3 bucket; importing this loads botocore, so only who needs it does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aioboto3
+from aiohttp import ClientError as ConnectionBrokenError
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.logging import get_logger
+from image_service.errors import StorageUnavailableError
+from image_service.settings import Settings
+from image_service.storage import CACHE_CONTROL, CHUNK_BYTES, CONTENT_TYPE
+
+logger = get_logger(__name__)
+
+FAILURES = (BotoCoreError, ClientError, ConnectionBrokenError, TimeoutError)
+MISSING = frozenset(("404", "NoSuchKey"))
+"""S3's words for a key that is not there; HEAD says the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3File:
+    """An object that was there a moment ago."""
+
+    storage: "S3Storage"
+    key: str
+    size: int
+
+    def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        return self.storage.read(self.key, start, stop)
+
+
+class S3Storage:
+    """One bucket, private unless ``bucket_url`` says where it can be read; no ACL is ever sent."""
+
+    def __init__(self, client: Any, settings: Settings) -> None:
+        self._client = client
+        self._bucket = settings.aws_s3_bucket_name or ""
+        self._bucket_url = (settings.aws_s3_bucket_url or "").rstrip("/")
+        self._is_self_hosted = settings.s3_endpoint_url is not None
+        self._public_url = settings.public_url.rstrip("/")
+        self._url_ttl_seconds = settings.s3_url_ttl_seconds
+
+    async def prepare(self) -> None:
+        """Make the bucket of a self-hosted S3; on AWS it is the operator's to make.
+
+        Raises:
+            StorageUnavailableError: The storage cannot be reached.
+        """
+        if not self._is_self_hosted:
+            return
+        try:
+            await self._client.head_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            if _code(error) not in MISSING:
+                raise _unavailable(error) from error
+            await self._make_bucket()
+        except FAILURES as error:
+            raise _unavailable(error) from error
+
+    async def _make_bucket(self) -> None:
+        try:
+            await self._client.create_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            # Another process may have been quicker.
+            if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise _unavailable(error) from error
+
+    async def put(self, file: str, data: bytes) -> None:
+        try:
+            await self._client.put_object(
+                Bucket=self._bucket,
+                Key=file,
+                Body=data,
+                ContentType=CONTENT_TYPE,
+                CacheControl=CACHE_CONTROL,
+                ContentDisposition="inline",
+            )
+        except FAILURES as error:
+            raise _unavailable(error) from error
+
+    async def find(self, file: str) -> S3File | None:
+        try:
+            answer = await self._client.head_object(Bucket=self._bucket, Key=file)
+        except ClientError as error:
+            if _code(error) in MISSING:
+                return None
+            raise _unavailable(error) from error
+        except FAILURES as error:
+            raise _unavailable(error) from error
+        return S3File(self, file, int(answer["ContentLength"]))
+
+    async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Yield the bytes of an object from ``start`` to just before ``stop``."""
+        if start >= stop:
+            return
+        try:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
+            async with answer["Body"] as body:
+                async for chunk in body.content.iter_chunked(CHUNK_BYTES):
+                    yield chunk
+        except FAILURES as error:
+            raise _unavailable(error) from error
+
+    async def delete(self, file: str) -> None:
+        try:
+            await self._client.delete_object(Bucket=self._bucket, Key=file)
+        except FAILURES as error:
+            raise _unavailable(error) from error
+
+    async def url(self, file: str) -> str:
+        if self._bucket_url:
+            return f"{self._bucket_url}/{file}"
+        if self._is_self_hosted:
+            # The host is part of a signature, and phones do not reach this one.
+            return f"{self._public_url}/uploads/{file}"
+        try:
+            signed: str = await self._client.generate_presigned_url(
+                "get_object", Params={"Bucket": self._bucket, "Key": file}, ExpiresIn=self._url_ttl_seconds
+            )
+        except FAILURES as error:
+            raise _unavailable(error) from error
+        return signed
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _unavailable(error: Exception) -> StorageUnavailableError:
+    code = _code(error) if isinstance(error, ClientError) else None
+    logger.error("storage failed", error=type(error).__name__, s3_code=code)
+    return StorageUnavailableError()
+
+
+@asynccontextmanager
+async def open_s3(settings: Settings) -> AsyncIterator[S3Storage]:
+    """Open the one S3 client of this process."""
+    secret = settings.aws_secret_access_key
+    config = Config(
+        signature_version="s3v4",  # else presigned addresses may be of the second version, which newer regions refuse
+        s3={"addressing_style": "path" if settings.s3_endpoint_url else "virtual"},
+        # The checksums that botocore adds by default are unknown to older S3-compatibles.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        connect_timeout=3,
+        read_timeout=10,
+        retries={"max_attempts": 3, "mode": "standard"},
+        max_pool_connections=32,
+    )
+    session = aioboto3.Session()
+    async with session.client(
+        "s3",
+        region_name=settings.aws_region,
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=None if secret is None else secret.get_secret_value(),
+        config=config,
+    ) as client:
+        yield S3Storage(client, settings)

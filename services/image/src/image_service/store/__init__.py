@@ -1,0 +1,1 @@
+"""The collections; the only code that sees documents."""

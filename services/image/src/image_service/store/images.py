@@ -1,0 +1,123 @@
+"""The ``images`` collection: one document a picture that was charged or covered; never its bytes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from common.clock import utc_now
+from common.errors import ValidationFailedError
+from common.mongo import ASCENDING, DESCENDING, Database, Document, DuplicateKeyError, is_object_id
+from common.pagination import PageQuery, decode_cursor, encode_cursor
+from image_service.models import Image
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class ImageStore:
+    """Users' pictures.
+
+    A deleted one leaves a mark under its id, without its prompt, so that no late repeat of the insert brings it back;
+    ``purge_at`` is there while its file may be.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._images = database["images"]
+
+    async def ensure_indexes(self) -> None:
+        await self._images.create_index(
+            [("user_id", ASCENDING), ("deleted", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)]
+        )
+        await self._images.create_index("purge_at", sparse=True)
+
+    async def add_all(self, images: Sequence[Image]) -> None:
+        """Insert the pictures of one generation; those already there, or deleted since, stay as they are."""
+        for image in images:
+            document = image.model_dump()
+            document["_id"] = document.pop("id")
+            try:
+                await self._images.insert_one({**document, "deleted": False})
+            except DuplicateKeyError:
+                continue
+
+    async def find(self, user_id: str, image_id: str) -> Image | None:
+        if not is_object_id(image_id):
+            return None
+        document = await self._images.find_one({"_id": image_id.lower(), "user_id": user_id, "deleted": False})
+        return None if document is None else _to_image(document)
+
+    async def find_all(self, user_id: str, image_ids: Sequence[str]) -> list[Image]:
+        """Return those of the user's pictures that are not deleted, in the order of ``image_ids``."""
+        query = {"_id": {"$in": list(image_ids)}, "user_id": user_id, "deleted": False}
+        documents = await self._images.find(query).limit(len(image_ids)).to_list(None) if image_ids else []
+        found = {document["_id"]: _to_image(document) for document in documents}
+        return [found[image_id] for image_id in image_ids if image_id in found]
+
+    async def count(self, user_id: str) -> int:
+        return await self._images.count_documents({"user_id": user_id, "deleted": False})
+
+    async def page(self, user_id: str, query: PageQuery) -> tuple[list[Image], str | None]:
+        """Return one page, newest first, and the cursor of the next one if there is one.
+
+        Raises:
+            ValidationFailedError: The cursor is not one of this list.
+        """
+        criteria: Document = {"user_id": user_id, "deleted": False}
+        if query.cursor is not None:
+            moment, image_id = _read_cursor(query.cursor)
+            # The first bound is where the index is entered; the second leaves out what was seen in that millisecond.
+            criteria["created_at"] = {"$lte": moment}
+            criteria["$or"] = [{"created_at": {"$lt": moment}}, {"_id": {"$lt": image_id}}]
+        found = self._images.find(criteria).sort([("created_at", DESCENDING), ("_id", DESCENDING)])
+        documents = await found.skip(query.skip).limit(query.limit + 1).to_list(None)
+        images = [_to_image(document) for document in documents[: query.limit]]
+        if len(documents) <= query.limit:
+            return images, None
+        last = images[-1]
+        return images, encode_cursor((last.created_at - _EPOCH) // _MILLISECOND, last.id)
+
+    async def delete(self, user_id: str, image_id: str, *, retry_seconds: float) -> str | None:
+        """Take a picture out of every list at once; returns its file, or ``None`` if there is no such picture.
+
+        Args:
+            user_id: Whose it must be.
+            image_id: Which.
+            retry_seconds: After this long the file's removal is somebody else's to repeat.
+        """
+        if not is_object_id(image_id):
+            return None
+        now = utc_now()
+        document = await self._images.find_one_and_update(
+            {"_id": image_id.lower(), "user_id": user_id, "deleted": False},
+            {
+                "$set": {"deleted": True, "deleted_at": now, "purge_at": now + timedelta(seconds=retry_seconds)},
+                "$unset": {"prompt": "", "negative_prompt": ""},
+            },
+        )
+        return None if document is None else str(document["file"])
+
+    async def set_purged(self, image_id: str) -> None:
+        """The picture's file is gone."""
+        await self._images.update_one({"_id": image_id.lower(), "deleted": True}, {"$unset": {"purge_at": ""}})
+
+    async def claim_purge(self, *, retry_seconds: float) -> tuple[str, str] | None:
+        """Return id and file of one deleted picture whose file may still be there, and put off its next turn."""
+        now = utc_now()
+        document = await self._images.find_one_and_update(
+            {"purge_at": {"$lte": now}},
+            {"$set": {"purge_at": now + timedelta(seconds=retry_seconds)}},
+            sort=[("purge_at", ASCENDING)],
+        )
+        return None if document is None else (document["_id"], document["file"])
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    milliseconds, image_id = decode_cursor(cursor, int, str)
+    try:
+        return _EPOCH + int(milliseconds) * _MILLISECOND, str(image_id)
+    except OverflowError as error:
+        raise ValidationFailedError.of("cursor", "is not a cursor of this list") from error
+
+
+def _to_image(document: Mapping[str, Any]) -> Image:
+    return Image.model_validate({**document, "id": document["_id"]})

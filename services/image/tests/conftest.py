@@ -1,0 +1,65 @@
+"""The service between a real MongoDB and stand-ins on the wire."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from common.testing import app_client, service_settings, user_headers
+from image_service.main import create_app
+from image_service.settings import Settings
+from image_service.testing import WORLD_SETTINGS, World
+
+USER = "0123456789abcdef01234567"
+
+
+@pytest.fixture
+def user_id() -> str:
+    return USER
+
+
+@pytest_asyncio.fixture
+async def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> Path:
+    return tmp_path / "uploads"
+
+
+@pytest.fixture
+def settings(mongo_uri: str, database_name: str, uploads: Path) -> Callable[..., Settings]:
+    """Settings of the service in this test; more by name."""
+
+    def make(**overrides: Any) -> Settings:
+        values = {"stability_api_key": SecretStr("sk-test"), "uploads_dir": uploads, "shutdown_seconds": 5.0}
+        return service_settings(Settings, mongo_uri, database_name, **(WORLD_SETTINGS | values | overrides))
+
+    return make
+
+
+@pytest.fixture
+def start(
+    settings: Callable[..., Settings], world: World
+) -> Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]:
+    """Start a process of the service; yields a client that speaks as the user."""
+
+    def begin(**overrides: Any) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        return app_client(create_app(settings(**overrides), transport=world), **user_headers(USER))
+
+    return begin
+
+
+@pytest_asyncio.fixture
+async def client(
+    start: Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]], database: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    # `database` drops what the service leaves behind.
+    async with start() as opened:
+        yield opened
