@@ -1,0 +1,47 @@
+"""The sandbox's controls over the vendors."""
+
+from typing import Any
+
+import httpx
+
+from journey.answers import Json
+
+
+class Sandbox:
+    """Makes vendors fail, moves their clock, and reads what they were asked."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def reset(self) -> None:
+        """Make every vendor well again, and forgetful."""
+        await self._call("POST", "reset")
+
+    async def fault(self, vendor: str, **behaviour: Any) -> None:
+        """Make the next call of ``vendor`` (``times`` of them) misbehave."""
+        await self._call("POST", "faults", {"vendor": vendor, **behaviour})
+
+    async def calls(self, vendor: str, *, containing: str = "") -> list[Json]:
+        """What ``vendor`` was asked, newest last; only calls with ``containing`` in their path or body."""
+        answer = await self._call("GET", f"calls?vendor={vendor}")
+        calls: list[Json] = answer["calls"]
+        return [call for call in calls if containing in call["path"] or containing in str(call["body"])]
+
+    async def advance_clock(self, *, days: float) -> None:
+        """Move the vendors' clock on; subscriptions renew or expire by it."""
+        await self._call("POST", "clock", {"advanceSeconds": days * 86_400.0})
+
+    async def put_purchase(self, token: str, **change: Any) -> None:
+        """Make or change a Google Play purchase."""
+        await self._call("PUT", f"play/purchases/{token}", change)
+
+    async def put_payment(self, identifier: str, **change: Any) -> None:
+        """Make or change a Stripe payment."""
+        await self._call("PUT", f"stripe/payments/{identifier}", change)
+
+    async def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        async with httpx.AsyncClient(base_url=self._url, trust_env=False, timeout=10.0) as client:
+            response = await client.request(method, f"/_sandbox/{path}", json=body)
+        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        answer: Json = response.json()
+        return answer
