@@ -1,0 +1,1 @@
+"""Wallets: an append-only ledger of coins."""

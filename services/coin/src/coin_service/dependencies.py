@@ -1,0 +1,49 @@
+"""What handlers are handed."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from coin_service.earning import EarningService
+from coin_service.holds import HoldService
+from coin_service.purchases import PurchaseService
+from coin_service.service import CoinService
+from common.auth import CurrentUser, CurrentUserDep
+from common.clients.auth import AccountNotFoundError
+from common.errors import InvalidTokenError
+
+
+async def wallet_owner(user: CurrentUserDep) -> AsyncIterator[CurrentUser]:
+    """Return the user; a token that outlived its account is not valid any more."""
+    try:
+        yield user
+    except AccountNotFoundError as error:
+        raise InvalidTokenError from error
+
+
+def coin_service(request: Request) -> CoinService:
+    service: CoinService = request.app.state.coin_service
+    return service
+
+
+def earning_service(request: Request) -> EarningService:
+    service: EarningService = request.app.state.earning_service
+    return service
+
+
+def purchase_service(request: Request) -> PurchaseService:
+    service: PurchaseService = request.app.state.purchase_service
+    return service
+
+
+def hold_service(request: Request) -> HoldService:
+    service: HoldService = request.app.state.hold_service
+    return service
+
+
+WalletOwnerDep = Annotated[CurrentUser, Depends(wallet_owner)]
+CoinServiceDep = Annotated[CoinService, Depends(coin_service)]
+EarningServiceDep = Annotated[EarningService, Depends(earning_service)]
+PurchaseServiceDep = Annotated[PurchaseService, Depends(purchase_service)]
+HoldServiceDep = Annotated[HoldService, Depends(hold_service)]

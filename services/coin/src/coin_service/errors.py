@@ -1,0 +1,80 @@
+"""What the coin service refuses, and why."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from common.errors import ConflictError, NotFoundError, ServiceError, TooManyRequestsError
+
+
+class FieldError(ServiceError):
+    """A well-formed field that the rules do not allow; ``details`` names it."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    field = "amount"
+
+    def __init__(self, message: str | None = None) -> None:
+        text = message or type(self).message
+        super().__init__(text, details=[{"field": self.field, "message": text}])
+
+
+class UnknownSourceError(FieldError):
+    code = "unknown_source"
+    message = "Coins cannot be earned in this way."
+    field = "source"
+
+
+class AmountTooLargeError(FieldError):
+    code = "amount_too_large"
+    message = "This is more than can be earned at once."
+
+
+class EarnLimitReachedError(TooManyRequestsError):
+    """Too soon after the last reward, or too many today; nothing was credited."""
+
+    code = "earn_limit_reached"
+    message = "You cannot earn more coins this way right now. Please come back later."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after_seconds: float,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds, details=details)
+        self.headers.update(headers or {})
+
+
+class AmountMismatchError(FieldError):
+    code = "amount_mismatch"
+    message = "The payment does not match this number of coins."
+
+
+class PaymentNotCompletedError(ServiceError):
+    """No money has arrived, or it went back (refund, dispute)."""
+
+    code = "payment_not_completed"
+    status = HTTPStatus.PAYMENT_REQUIRED
+    message = "This payment has not been completed."
+
+
+class PaymentNotFoundError(NotFoundError):
+    code = "payment_not_found"
+    message = "This payment does not exist."
+
+
+class PaymentAlreadyUsedError(ConflictError):
+    """It is bound to another user."""
+
+    code = "payment_already_used"
+    message = "This payment was already used."
+
+
+class PaymentProviderUnavailableError(ServiceError):
+    """The vendor gave no usable answer: nothing is known of the payment, and nothing was credited."""
+
+    code = "payment_provider_unavailable"
+    status = HTTPStatus.BAD_GATEWAY
+    message = "The payment could not be checked right now. Please try again in a moment."

@@ -1,0 +1,148 @@
+"""The coin service's application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+from fastapi import FastAPI
+
+from coin_service import internal_routes, routes
+from coin_service.consumption import ConsumptionService
+from coin_service.earning import EarningService
+from coin_service.holds import HoldService
+from coin_service.ledger import Ledger
+from coin_service.payments import PaymentStore
+from coin_service.prices import Prices
+from coin_service.providers.google_play import GooglePlayProvider
+from coin_service.providers.http import open_vendor_client
+from coin_service.providers.stripe import API_VERSION, StripeProvider
+from coin_service.purchases import PurchaseService
+from coin_service.service import CoinService
+from coin_service.settings import Settings
+from coin_service.store import LedgerStore
+from common.app import create_service_app
+from common.clients.auth import AuthClient
+from common.google import ANDROID_PUBLISHER_SCOPE, GoogleCredentials
+from common.http import open_http_client
+from common.mongo import open_database
+from common.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Roads:
+    """Ways to the others, where they are not the network."""
+
+    auth: httpx.AsyncBaseTransport | None = None
+    stripe: httpx.AsyncBaseTransport | None = None
+    google: httpx.AsyncBaseTransport | None = None
+    google_tokens: httpx.BaseTransport | None = None
+
+
+def create_app(settings: Settings | None = None, *, roads: Roads | None = None) -> FastAPI:
+    """Build the application; its resources open with its lifespan."""
+    settings = settings or load_settings(Settings)
+    roads = roads or Roads()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with (
+            open_database(settings) as database,
+            open_http_client(
+                settings.auth_url,
+                timeout_seconds=settings.http_timeout_seconds,
+                connect_timeout_seconds=settings.http_connect_timeout_seconds,
+                transport=roads.auth,
+            ) as auth,
+            _stripe_client(settings, roads.stripe) as stripe,
+            open_vendor_client(
+                settings.google_play_api_base,
+                timeout_seconds=settings.provider_timeout_seconds,
+                transport=roads.google,
+            ) as google,
+        ):
+            entries, payments = LedgerStore(database), PaymentStore(database)
+            await entries.ensure_schema()
+            await payments.ensure_schema()
+            ledger = Ledger(
+                entries,
+                AuthClient(auth, app.state.service_token_signer),
+                signup_bonus_coins=settings.signup_bonus_coins,
+            )
+            credentials = _google_credentials(settings, roads.google_tokens)
+            play = _google_play(settings, google, credentials)
+            consumption = ConsumptionService(payments, entries, play)
+            app.state.database = database
+            app.state.coin_service = CoinService(ledger)
+            app.state.earning_service = EarningService(ledger, settings.earn_rules)
+            app.state.hold_service = HoldService(ledger)
+            app.state.purchase_service = PurchaseService(
+                ledger, {"stripe": _stripe(settings, stripe), "google_play": play}, payments, consumption
+            )
+            async with _background(consumption):
+                yield
+            if credentials is not None:
+                credentials.close()
+
+    return create_service_app(
+        settings,
+        routers=[routes.router, internal_routes.router],
+        lifespan=lifespan,
+        description="Wallets: what a user has, earned, bought and spent.",
+    )
+
+
+def _stripe_client(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None
+) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    headers = {"Stripe-Version": API_VERSION}
+    if settings.stripe_secret_key is not None:
+        headers["Authorization"] = f"Bearer {settings.stripe_secret_key.get_secret_value()}"
+    return open_vendor_client(
+        settings.stripe_api_base,
+        timeout_seconds=settings.provider_timeout_seconds,
+        headers=headers,
+        transport=transport,
+    )
+
+
+def _stripe(settings: Settings, client: httpx.AsyncClient) -> StripeProvider:
+    return StripeProvider(
+        client,
+        Prices(currency=settings.coin_currency, minor_units_per_coin=settings.coin_price_minor_units),
+        livemode=settings.is_production,
+        total_seconds=settings.provider_total_seconds,
+        configured=settings.stripe_secret_key is not None,
+    )
+
+
+def _google_credentials(settings: Settings, transport: httpx.BaseTransport | None) -> GoogleCredentials | None:
+    key_file = settings.google_application_credentials
+    if key_file is None:
+        return None
+    return GoogleCredentials.from_file(key_file, [ANDROID_PUBLISHER_SCOPE], transport=transport)
+
+
+def _google_play(
+    settings: Settings, client: httpx.AsyncClient, credentials: GoogleCredentials | None
+) -> GooglePlayProvider:
+    return GooglePlayProvider(
+        client,
+        credentials,
+        package=next(iter(settings.google_play_packages), None),
+        products=settings.google_play_products,
+        accepts_test_purchases=settings.accepts_test_purchases,
+        total_seconds=settings.provider_total_seconds,
+    )
+
+
+@asynccontextmanager
+async def _background(consumption: ConsumptionService) -> AsyncIterator[None]:
+    task = asyncio.create_task(consumption.run(), name="consumption")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,55 @@
+"""Vendors through which coins are paid for, behind one small protocol."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+PaymentMethod = Literal["stripe", "google_play"]
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What a client claims."""
+
+    user_id: str
+    coins: int
+    transaction_id: str
+    product_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayItem:
+    """A one-time product that Google sells again only after it was consumed."""
+
+    product_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What the vendor says of it."""
+
+    id: str
+    """Its one name whichever way it was named, lower case: two spellings never credit twice."""
+    completed: bool
+    """The money has arrived and none of it went back."""
+    foreign: bool
+    """It was made for another user."""
+    matches: bool
+    """It pays for the number of coins claimed."""
+    item: PlayItem | None = None
+    """What is to be consumed once the coins are credited."""
+
+
+class PaymentProvider(Protocol):
+    """Looks payments up; never changes one."""
+
+    def known_as(self, purchase: Purchase) -> str:
+        """Return the ``Payment.id`` that this claim has if the client used the payment's own name."""
+
+    async def get_payment(self, purchase: Purchase) -> Payment:
+        """Ask the vendor.
+
+        Raises:
+            PaymentNotFoundError: The vendor knows no such payment, or it cannot be one.
+            PaymentProviderUnavailableError: Nothing is known.
+        """

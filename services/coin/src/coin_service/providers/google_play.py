@@ -1,0 +1,158 @@
+"""Google Play's one-time products: look a purchase up, and consume it."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field
+
+from coin_service.errors import PaymentNotFoundError, PaymentProviderUnavailableError
+from coin_service.providers import Payment, PlayItem, Purchase
+from coin_service.providers.http import TransientError, parse, request_json, retrying
+from common.errors import ValidationFailedError
+from common.google import GoogleAuthUnavailableError, GoogleCredentials
+from common.http import path_segment
+from common.logging import get_logger
+
+logger = get_logger(__name__)
+
+PURCHASED = 0
+CONSUMED = 1
+TEST_PURCHASE = 0
+
+_GONE = (404, 410)
+
+ResultT = TypeVar("ResultT")
+
+
+class _ProductPurchase(BaseModel):
+    """``ProductPurchase`` of Android Publisher v3."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    purchase_state: int = Field(alias="purchaseState")
+    consumption_state: int = Field(alias="consumptionState", default=0)
+    purchase_type: int | None = Field(alias="purchaseType", default=None)
+    """Only there for 0 test, 1 promo code, 2 rewarded."""
+    quantity: Annotated[int, Field(ge=1, le=10_000)] = 1
+    refundable_quantity: int | None = Field(alias="refundableQuantity", default=None)
+    product_id: str | None = Field(alias="productId", default=None)
+    account_id: str | None = Field(alias="obfuscatedExternalAccountId", default=None)
+
+
+class GooglePlayProvider:
+    """Purchases of one app; a purchase token is the payment's name."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        credentials: GoogleCredentials | None,
+        *,
+        package: str | None,
+        products: Mapping[str, int],
+        accepts_test_purchases: bool,
+        total_seconds: float,
+    ) -> None:
+        self._client = client
+        self._credentials = credentials
+        self._package = package
+        self._products = products
+        self._accepts_test_purchases = accepts_test_purchases
+        self._total_seconds = total_seconds
+
+    def known_as(self, purchase: Purchase) -> str:
+        return f"google_play:{purchase.transaction_id.lower()}"
+
+    async def get_payment(self, purchase: Purchase) -> Payment:
+        if purchase.product_id is None:
+            raise ValidationFailedError.of("productId", "is required for google_play")
+        coins = self._products.get(purchase.product_id)
+        if coins is None:
+            raise ValidationFailedError.of("productId", "is not a product of this app")
+        if not purchase.transaction_id.strip("."):
+            raise PaymentNotFoundError  # such a path segment would lead elsewhere
+        item = PlayItem(purchase.product_id, purchase.transaction_id)
+        found = await self._get(item)
+        if found.product_id not in (None, item.product_id):
+            raise PaymentNotFoundError
+        test = found.purchase_type == TEST_PURCHASE
+        returned = found.refundable_quantity is not None and found.refundable_quantity < found.quantity
+        return Payment(
+            id=self.known_as(purchase),
+            completed=found.purchase_state == PURCHASED and not returned and (self._accepts_test_purchases or not test),
+            foreign=found.account_id is not None and found.account_id.lower() not in account_ids(purchase.user_id),
+            matches=coins * found.quantity == purchase.coins,
+            item=item,
+        )
+
+    async def consume(self, item: PlayItem) -> None:
+        """Let the product be bought again; fulfils the acknowledgement that Google wants within three days too.
+
+        Returns when there is nothing left to consume, for whatever reason.
+
+        Raises:
+            PaymentProviderUnavailableError: To be tried again later.
+        """
+        status, _ = await self._bounded(self._ask("POST", f"{self._path(item)}:consume", json={}))
+        if 200 <= status < 300 or status in _GONE:
+            return
+        # Refused, perhaps because an earlier attempt came through whose answer was lost.
+        try:
+            found = await self._get(item)
+        except PaymentNotFoundError:
+            return
+        if found.purchase_state == PURCHASED and found.consumption_state != CONSUMED:
+            raise PaymentProviderUnavailableError
+
+    async def _get(self, item: PlayItem) -> _ProductPurchase:
+        async def ask() -> Any:
+            async for attempt in retrying():
+                with attempt:
+                    status, body = await self._ask("GET", self._path(item))
+                    if status >= 500 or status == 409:
+                        raise TransientError
+            # 400 is "often a malformed or invalid purchase token".
+            if status in (400, *_GONE):
+                raise PaymentNotFoundError
+            if status != 200:
+                raise PaymentProviderUnavailableError
+            return body
+
+        return parse(_ProductPurchase, await self._bounded(ask()))
+
+    async def _ask(self, method: str, path: str, **arguments: Any) -> tuple[int, Any]:
+        if self._credentials is None or self._package is None:
+            logger.error("google play is not configured", need="GOOGLE_APPLICATION_CREDENTIALS, GOOGLE_PLAY_PACKAGES")
+            raise PaymentProviderUnavailableError
+        status, body = 0, None
+        for _ in range(2):  # a token may be withdrawn before its time; with a 401 nothing was done
+            try:
+                token = await self._credentials.access_token()
+            except GoogleAuthUnavailableError as error:
+                raise PaymentProviderUnavailableError from error
+            headers = {"Authorization": f"Bearer {token}"}
+            status, body = await request_json(self._client, method, path, headers=headers, **arguments)
+            if status != 401:
+                break
+            self._credentials.forget(token)
+        if status in (401, 403):
+            logger.error("google play refused our service account", status=status)
+        return status, body
+
+    async def _bounded(self, work: Awaitable[ResultT]) -> ResultT:
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                return await work
+        except TimeoutError as error:
+            raise PaymentProviderUnavailableError from error
+
+    def _path(self, item: PlayItem) -> str:
+        segments = [path_segment(part) for part in (self._package or "", item.product_id, item.token)]
+        return "/androidpublisher/v3/applications/{}/purchases/products/{}/tokens/{}".format(*segments)
+
+
+def account_ids(user_id: str) -> frozenset[str]:
+    """What the app may have passed as ``obfuscatedAccountId``: the user's id, or its SHA-256 in hex."""
+    return frozenset({user_id, hashlib.sha256(user_id.encode()).hexdigest()})

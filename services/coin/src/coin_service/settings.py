@@ -1,0 +1,105 @@
+"""Environment of the coin service."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, SecretStr, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_settings import NoDecode
+
+from common.schemas import MAX_COINS
+from common.settings import ServiceSettings
+
+SOURCE_PATTERN = r"^[a-z0-9_]{1,40}$"
+"""A source's name is a field of every entry of those who earned by it."""
+
+
+class EarnRule(BaseModel):
+    """What one source may give; in the environment with the wire's spelling, ``maxAmount``."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+    max_amount: int = Field(ge=1, le=MAX_COINS)
+    """Coins an event."""
+    cooldown_seconds: float = Field(ge=0, le=86_400)
+    daily_limit: int = Field(ge=1, le=MAX_COINS)
+    """Coins a UTC day."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _split_pairs(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.split("=", 1) for part in value.split(",") if part.strip()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError("must be product=coins,product=coins")
+    return {name.strip(): coins.strip() for name, coins in pairs}
+
+
+def _without_slash(value: str) -> str:
+    return value.rstrip("/")
+
+
+Source = Annotated[str, Field(pattern=SOURCE_PATTERN)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]"), AfterValidator(_without_slash)]
+
+
+class Settings(ServiceSettings):
+    """A missing value without a default stops the start."""
+
+    service_name: Literal["coin"] = "coin"
+    port: int = Field(default=5003, ge=0, le=65535)
+    auth_url: Address = "http://auth:5001"
+
+    signup_bonus_coins: int = Field(default=100, ge=0, le=MAX_COINS)
+    """First entry of a new wallet."""
+
+    earn_rules: dict[Source, EarnRule] = Field(
+        default={"ad_watch": EarnRule(max_amount=10, cooldown_seconds=30, daily_limit=100)}
+    )
+    """By source, as JSON."""
+
+    coin_currency: str = Field(default="usd", pattern=r"^[a-z]{3}$")
+    coin_price_minor_units: int = Field(default=1, ge=1, le=1_000_000)
+    """Price of one coin in the currency's smallest unit: 1 makes 100 coins 1.00 USD."""
+
+    stripe_secret_key: SecretStr | None = None
+    stripe_api_base: Address = "https://api.stripe.com"
+
+    google_application_credentials: FilePath | None = None
+    """A service account's JSON key; without it Google Play purchases cannot be checked."""
+    google_play_packages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """The apps' package names; the first one sells the coins."""
+    google_play_products: Annotated[
+        dict[str, Annotated[int, Field(ge=1, le=MAX_COINS)]], NoDecode, BeforeValidator(_split_pairs)
+    ] = Field(default={"coins_100": 100, "coins_500": 500, "coins_1000": 1000})
+    """Coins of each one-time product, as ``coins_100=100,coins_500=500``."""
+    google_play_api_base: Address = "https://androidpublisher.googleapis.com"
+    allow_test_purchases: bool = False
+    """Whether a licence tester's purchase, which nobody paid, buys coins in production; elsewhere it always does."""
+
+    provider_timeout_seconds: float = Field(default=3.0, gt=0)
+    """One call to a payment provider."""
+    provider_total_seconds: float = Field(default=7.0, gt=0)
+    """All calls that one purchase needs, retries included; less than the gateway's 10 s."""
+
+    @property
+    def accepts_test_purchases(self) -> bool:
+        return self.allow_test_purchases or not self.is_production
+
+    @model_validator(mode="after")
+    def _earnable(self) -> Self:
+        for source, rule in self.earn_rules.items():
+            if rule.max_amount > rule.daily_limit:
+                raise ValueError(f"EARN_RULES: {source} allows more at once than a day")
+        return self
+
+    def production_problems(self) -> list[str]:
+        problems = super().production_problems()
+        if self.stripe_secret_key is None:
+            problems.append("STRIPE_SECRET_KEY is missing")
+        elif not self.stripe_secret_key.get_secret_value().startswith(("sk_live_", "rk_live_")):
+            problems.append("STRIPE_SECRET_KEY is not a live key")
+        return problems
