@@ -1,0 +1,70 @@
+"""The application in this process, and a real one on a real socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from google.auth.transport.requests import Request
+from google.oauth2 import service_account
+
+from sandbox_service.credentials import ensure_service_account
+from sandbox_service.google.keys import SCOPE
+from sandbox_service.main import create_app
+from sandbox_service.settings import Settings
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "keys" / "play.json"
+
+
+@pytest.fixture
+async def client(key_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, without a socket between them."""
+    app = create_app(Settings(sandbox_credentials_file=key_file, sandbox_base_url="http://sandbox"))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://sandbox", timeout=20) as client:
+            yield client
+
+
+@pytest.fixture
+async def server(key_file: Path) -> AsyncIterator[str]:
+    """Address of a real server; what breaks connections can only be seen there."""
+    config = uvicorn.Config(
+        create_app(Settings(sandbox_credentials_file=key_file)),
+        port=0,
+        log_level="critical",
+        timeout_graceful_shutdown=1,
+    )
+    running = uvicorn.Server(config)
+    task = asyncio.create_task(running.serve())
+    async with asyncio.timeout(10):
+        while not running.started:  # noqa: ASYNC110 - uvicorn sets a flag, not an event.
+            await asyncio.sleep(0.01)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    ensure_service_account(key_file, address)
+    yield address
+    running.should_exit = True
+    await task
+
+
+@pytest.fixture
+async def socket_client(server: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+async def play_headers(socket_client: httpx.AsyncClient, key_file: Path) -> dict[str, str]:
+    """What Google's own library sends after it has got its access token from the sandbox."""
+    # google-auth's own functions carry no types.
+    credentials = service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
+        str(key_file), scopes=[SCOPE]
+    )
+    await asyncio.to_thread(credentials.refresh, Request())
+    return {"Authorization": f"Bearer {credentials.token}"}
