@@ -52,7 +52,9 @@ class Allowance:
     def of(cls, limit: Limit, tally: Tally | None, moment: datetime) -> "Allowance":
         if tally is None:
             return cls(limit.allowed, limit.allowed, int(limit.window.total_seconds()), 0)
-        wait = max(0.0, (tally.last_at - moment).total_seconds() + _wait_seconds(limit, tally.count))
+        wait = 0.0
+        if due := _wait_seconds(limit, tally.count):
+            wait = max(0.0, due - (moment - tally.last_at).total_seconds())
         reset = wait or (tally.expires_at - moment).total_seconds()
         return cls(limit.allowed, max(0, limit.allowed - tally.count), math.ceil(reset), wait)
 
