@@ -61,6 +61,7 @@ class FakePlay:
         package: The one app that Google knows.
         gate: Answers wait until it is set.
         asked: Set by every read.
+        accepted: Set by every acknowledgement that was accepted.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -74,6 +75,7 @@ class FakePlay:
         self.package = PACKAGE
         self.gate: asyncio.Event | None = None
         self.asked = asyncio.Event()
+        self.accepted = asyncio.Event()
 
     def put(self, token: str, state: str = "ACTIVE", *, days: float | None = 30, **members: Any) -> dict[str, Any]:
         """Have Google know a purchase that ends in ``days`` days by the clock; ``None`` leaves the time out."""
@@ -121,6 +123,7 @@ class FakePlay:
             return _error(400, "failedPrecondition")
         purchase["acknowledgementState"] = "ACKNOWLEDGEMENT_STATE_ACKNOWLEDGED"
         self.acknowledged.append((package, product, token))
+        self.accepted.set()
         return httpx.Response(204)
 
 

@@ -68,7 +68,7 @@ class GooglePlay:
             return SubscriptionPurchaseV2.model_validate_json(body).to_purchase()
         except ValueError as error:  # pydantic's too
             logger.error("google play answered what cannot be read", problem=_problem(error))
-            raise GooglePlayFailedError from error
+            raise GooglePlayFailedError from None  # a cause would be logged, and quotes the answer
 
     async def acknowledge(self, package_name: str, product_id: str, purchase_token: str) -> None:
         """Tell Google that the purchase was delivered, within three days of its payment, or it refunds it.
@@ -161,7 +161,9 @@ def _refusal(status: int, body: bytes) -> ServiceError:
         logger.error("google play answered what cannot be read", status=status)
         return GooglePlayFailedError()
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or words & _OPERATOR_WORDS:
-        logger.error("google play refuses our service account or app: see the Play Console", status=status, words=words)
+        logger.error(
+            "google play refuses our service account or app: see the Play Console", status=status, words=sorted(words)
+        )
         return GooglePlayUnavailableError()
     if status == HTTPStatus.GONE or "failedPrecondition" in words or "FAILED_PRECONDITION" in words:
         return PurchaseExpiredError()
@@ -169,7 +171,7 @@ def _refusal(status: int, body: bytes) -> ServiceError:
         return PurchaseNotFoundError()
     if words & {"purchaseTokenMismatch", "productNotOwnedByUser"}:
         return ProductMismatchError()
-    logger.error("google play refuses a call", status=status, words=words)
+    logger.error("google play refuses a call", status=status, words=sorted(words))
     return GooglePlayFailedError()
 
 

@@ -46,6 +46,7 @@ Time = Annotated[datetime, BeforeValidator(_parse_time)]
 
 Token = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 ProductId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")]
+EnumName = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,100}$")]
 AccountId = Annotated[str, StringConstraints(max_length=1000)]
 
 
@@ -77,8 +78,8 @@ class _OutOfAppPurchase(_Wire):
 class SubscriptionPurchaseV2(_Wire):
     """The answer of ``purchases.subscriptionsv2.get``, as far as it is used."""
 
-    subscriptionState: Annotated[str, StringConstraints(max_length=100)]  # noqa: N815
-    acknowledgementState: Annotated[str, StringConstraints(max_length=100)] | None = None  # noqa: N815
+    subscriptionState: EnumName  # noqa: N815
+    acknowledgementState: EnumName | None = None  # noqa: N815
     lineItems: Annotated[list[_LineItem], Field(min_length=1, max_length=100)]  # noqa: N815
     linkedPurchaseToken: Token | None = None  # noqa: N815
     externalAccountIdentifiers: _AccountIdentifiers | None = None  # noqa: N815
