@@ -26,7 +26,9 @@ class Gallery:
     async def page(self, user_id: str, query: PageQuery) -> tuple[list[Image], Pagination]:
         """Return one page, newest first."""
         total = await self._images.count(user_id)
-        images, next_cursor = await self._images.page(user_id, query) if query.skip < total else ([], None)
+        # A page past the end is not looked for; a cursor always is, so that a foreign one is refused.
+        past_the_end = query.cursor is None and query.skip >= total
+        images, next_cursor = ([], None) if past_the_end else await self._images.page(user_id, query)
         return images, Pagination.of(query, total=total, has_next=next_cursor is not None, next_cursor=next_cursor)
 
     async def get(self, user_id: str, image_id: str) -> Image:
