@@ -108,6 +108,16 @@ async def test_a_purchase_refunded_meanwhile_is_left_alone(
     assert await rechecker(service).look() == 0
 
 
+async def test_what_google_says_of_acknowledging_a_pending_purchase_means_nothing(
+    service: SubscriptionService, play: "FakePlay"
+) -> None:
+    del play.put("t1", "PENDING", days=None)["acknowledgementState"]
+    assert not await verify(service)
+    play.put("t1")
+    assert await verify(service)
+    assert play.acknowledged == [(PACKAGE, PRODUCT, "t1")]
+
+
 async def test_a_pending_purchase_is_found_paid_while_no_app_runs(
     service: SubscriptionService, play: "FakePlay", clock: "Clock"
 ) -> None:

@@ -254,6 +254,25 @@ async def test_the_best_subscription_counts(service: SubscriptionService, play: 
     assert len(play.reads) == 4  # nothing that is paid for is asked about again
 
 
+async def test_many_open_purchases_all_have_their_turn(
+    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+) -> None:
+    for number in range(7):
+        play.put(f"t{number}", "ON_HOLD", days=-1 - number)
+        await verify(service, token=f"t{number}")
+    play.put("t6")
+    for _ in range(3):
+        clock.turn(minutes=1)
+        standing = await service.status(ADA)
+    assert told(standing) == ("active", True)
+
+
+async def test_a_purchase_that_names_itself_is_not_superseded(service: SubscriptionService, play: "FakePlay") -> None:
+    play.put("t1", linkedPurchaseToken="t1")
+    assert told(await verify(service)) == ("active", True)
+    assert told(await verify(service)) == ("active", True)
+
+
 async def test_unknown_tokens(service: SubscriptionService, play: "FakePlay") -> None:
     for token in ["nobody", ".", "..", "..."]:
         with pytest.raises(PurchaseNotFoundError):

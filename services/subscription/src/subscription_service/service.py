@@ -132,6 +132,7 @@ class SubscriptionService:
         found = await self._subscriptions.find_open(user_id)
         if not any(subscription.covers(now) for subscription in found):
             due = [each for each in found if not_asked_since is None or each.verified_at <= not_asked_since]
+            due.sort(key=lambda each: each.verified_at)  # each has its turn, however many there are
             asked = await asyncio.gather(*(self._reread_within(each, wait_seconds) for each in due[:MAX_REREADS]))
             latest = {subscription.id: subscription for subscription in [*found, *asked]}
             found = [subscription for subscription in latest.values() if not subscription.ended]
