@@ -1,7 +1,7 @@
 """Stripe, Google Play and auth on the wire, and the service between them."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,17 +35,21 @@ class Vendor:
     Attributes:
         answers: Instead of the next answers: a status, a body, the error of a broken connection, a whole response.
         asked: Method and path of every call.
+        handler: Takes the calls instead, if set.
     """
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.asked: list[str] = []
+        self.handler: Callable[[httpx.Request], Awaitable[httpx.Response]] | None = None
 
     @property
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self._receive)
 
-    def _receive(self, request: httpx.Request) -> httpx.Response:
+    async def _receive(self, request: httpx.Request) -> httpx.Response:
+        if self.handler is not None:
+            return await self.handler(request)
         self.asked.append(f"{request.method} {request.url.raw_path.decode()}")
         if self.answers:
             answer = self.answers.pop(0)

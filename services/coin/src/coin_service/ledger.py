@@ -79,10 +79,13 @@ class Moved:
 class Ledger:
     """Wallets that open themselves at the first touch, and one way to change them."""
 
-    def __init__(self, store: LedgerStore, accounts: AuthClient, *, signup_bonus_coins: int) -> None:
+    def __init__(
+        self, store: LedgerStore, accounts: AuthClient, *, signup_bonus_coins: int, move_seconds: float = MOVE_SECONDS
+    ) -> None:
         self.store = store
         self._accounts = accounts
         self._signup_bonus_coins = signup_bonus_coins
+        self._move_seconds = move_seconds
         # In turn, writers of one wallet do not collide; across processes the unique indexes decide.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -120,7 +123,7 @@ class Ledger:
         turn = self._turns.setdefault(user_id, asyncio.Lock())
         attempt = _Attempt(entry_id=new_id(), look=look_first)
         try:
-            async with asyncio.timeout(MOVE_SECONDS), turn:
+            async with asyncio.timeout(self._move_seconds), turn:
                 while True:
                     moved = await self._try(user_id, rule, find_done, attempt)
                     if moved is not None:

@@ -51,7 +51,7 @@ async def request_json(client: httpx.AsyncClient, method: str, url: str, **argum
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise TransientError
             body = bytearray()
-            async for chunk in response.aiter_raw():
+            async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
                     raise TransientError
