@@ -1,6 +1,9 @@
 """Environment of the coin service."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
@@ -11,6 +14,8 @@ from common.settings import ServiceSettings
 
 SOURCE_PATTERN = r"^[a-z0-9_]{1,40}$"
 """A source's name is a field of every entry of those who earned by it."""
+
+GOOGLE_TOKEN_HOSTS = ("oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com")
 
 
 class EarnRule(BaseModel):
@@ -36,6 +41,15 @@ def _split_pairs(value: object) -> object:
     if any(len(pair) != 2 for pair in pairs):
         raise ValueError("must be product=coins,product=coins")
     return {name.strip(): coins.strip() for name, coins in pairs}
+
+
+def _token_address(key_file: Path) -> str:
+    try:
+        key = json.loads(key_file.read_bytes())
+    except (OSError, ValueError):
+        return ""
+    address = key.get("token_uri") if isinstance(key, dict) else None
+    return address if isinstance(address, str) else ""
 
 
 def _without_slash(value: str) -> str:
@@ -102,4 +116,8 @@ class Settings(ServiceSettings):
             problems.append("STRIPE_SECRET_KEY is missing")
         elif not self.stripe_secret_key.get_secret_value().startswith(("sk_live_", "rk_live_")):
             problems.append("STRIPE_SECRET_KEY is not a live key")
+        if self.google_application_credentials is not None:
+            address = _token_address(self.google_application_credentials)
+            if urlsplit(address).hostname not in GOOGLE_TOKEN_HOSTS or not address.startswith("https://"):
+                problems.append("GOOGLE_APPLICATION_CREDENTIALS is not a service account's key with Google's address")
         return problems
