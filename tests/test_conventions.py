@@ -83,7 +83,7 @@ async def test_a_missing_field_is_named(phone: Phone) -> None:
     "literal",
     [
         *("1.0", "1.5", '"10"', "true", "null", "[]", "{}", "-1", "0", "1000001", "1e2", "1e400", "NaN", "Infinity"),
-        *("9" * 30, "9" * 5000, "[5]", '{"$gt": 0}'),
+        *("9" * 30, "[5]", '{"$gt": 0}'),
     ],
     ids=lambda literal: literal[:12],
 )
