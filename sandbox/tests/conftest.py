@@ -16,9 +16,19 @@ from sandbox_service.main import create_app
 from sandbox_service.settings import Settings
 
 
+@pytest.fixture(scope="session")
+def service_account_json(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One key for all tests: making an RSA key takes a moment."""
+    path = tmp_path_factory.mktemp("keys") / "play.json"
+    ensure_service_account(path, "http://127.0.0.1:1")
+    return path.read_text("utf-8")
+
+
 @pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    return tmp_path / "keys" / "play.json"
+def key_file(tmp_path: Path, service_account_json: str) -> Path:
+    path = tmp_path / "play.json"
+    path.write_text(service_account_json, "utf-8")
+    return path
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ from sandbox_service.pictures.colour import rgb
 from sandbox_service.pictures.noise import Random, random_of
 from sandbox_service.pictures.palettes import COLOUR_WORDS, PALETTES, Palette
 
-SCENES = ("mountains", "lake", "dunes", "forest", "cosmos", "silk", "city")
+SCENES = ("cosmos", "city", "lake", "dunes", "mountains", "forest", "silk")
+"""Where a prompt names several, the first of these: a fox in the mountains, a forest by a lake."""
 
 _SCENE_WORDS = {
     "mountains": "mountain mountains peak peaks alps hill hills valley dragon cliff volcano castle canyon wolf eagle",
     "lake": "lake sea ocean beach water river island boat ship harbor coast wave waves lighthouse whale fish sail",
     "dunes": "desert dune dunes sand sahara camel kite oasis mars",
     "forest": "forest wood woods tree trees jungle fox bear deer garden cabin owl bird rabbit squirrel meadow",
-    "cosmos": "space galaxy planet planets nebula star stars astronaut cosmos universe rocket alien moon orbit",
+    "cosmos": "space galaxy planet planets nebula astronaut cosmos universe rocket alien orbit",
     "silk": "abstract silk fabric flow pattern marble smoke liquid portrait flower rose face dream energy",
     "city": "city town street skyline tokyo york cyberpunk robot car neon tower building skyscraper night-club",
 }
@@ -74,8 +75,7 @@ def read_brief(prompt: str, style: str | None, seed: int, width: int, height: in
     words = re.findall(r"[a-z]+", prompt.lower())
     seed_text = f"{seed}|{style}|{' '.join(prompt.split())}"
     random = random_of(seed_text, "brief")
-    # Who is in the picture comes first, where it is comes last: "a fox in the mountains".
-    scene = next((_SCENE_OF[word] for word in reversed(words) if word in _SCENE_OF), None)
+    scene = min((_SCENE_OF[word] for word in words if word in _SCENE_OF), key=SCENES.index, default=None)
     hour = next((_HOUR_OF[word] for word in words if word in _HOUR_OF), None)
     by_chance = ("mountains", "mountains", "lake", "lake", "forest", "dunes", "cosmos", "silk")
     scene_by_chance = by_chance[int(random.integers(len(by_chance)))]

@@ -32,11 +32,17 @@ def saturate(picture: Picture, amount: float) -> Picture:
 
 def bloom(picture: Picture, strength: float, threshold: int = 150) -> Picture:
     """Bright places shine over their borders."""
+    return ImageChops.screen(
+        picture, _glow(picture, strength, threshold).resize(picture.size, Image.Resampling.BILINEAR)
+    )
+
+
+def _glow(picture: Picture, strength: float, threshold: int) -> Picture:
+    """The light of what is brighter than ``threshold``, an eighth of the size."""
     small = picture.resize((picture.width // 8, picture.height // 8), Image.Resampling.BOX)
     bright = small.point([max(0, level - threshold) * 255 // (255 - threshold) for level in range(256)] * 3)
     glow = bright.filter(ImageFilter.GaussianBlur(small.width / 28))
-    glow = glow.point([int(level * strength) for level in range(256)] * 3)
-    return ImageChops.screen(picture, glow.resize(picture.size, Image.Resampling.BILINEAR))
+    return glow.point([int(level * strength) for level in range(256)] * 3)
 
 
 def streak(picture: Picture, strength: float) -> Picture:
@@ -119,21 +125,24 @@ def ink(picture: Picture, sensitivity: int) -> Picture:
     return picture
 
 
-def particles(random: Random, picture: Picture, count: int, colour: tuple[int, int, int]) -> Picture:
-    """Motes of light, some near and soft, some far and small."""
-    layer = Image.new("L", (picture.width // 2, picture.height // 2))
+def shine(
+    random: Random, picture: Picture, *, strength: float, threshold: int, motes: int, colour: tuple[int, int, int]
+) -> Picture:
+    """Bloom, and motes of light, some near and soft, some far and small."""
+    half = (picture.width // 2, picture.height // 2)
+    layer = Image.new("L", half)
     draw = ImageDraw.Draw(layer)
-    short = min(layer.size)
-    for _ in range(count):
-        x, y = float(random.random()) * layer.width, float(random.random()) ** 0.7 * layer.height
-        radius = short * float(random.uniform(0.0012, 0.006))
+    for _ in range(motes):
+        x, y = float(random.random()) * half[0], float(random.random()) ** 0.7 * half[1]
+        radius = min(half) * float(random.uniform(0.0012, 0.006))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=int(random.integers(60, 235)))
-    glow = layer.resize((layer.width // 4, layer.height // 4), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(3))
-    glow = glow.point([min(255, level * 3) for level in range(256)]).resize(picture.size, Image.Resampling.BILINEAR)
-    sharp = layer.filter(ImageFilter.GaussianBlur(0.8)).resize(picture.size, Image.Resampling.BILINEAR)
-    light = ImageChops.add(sharp, glow)
+    soft = layer.resize((half[0] // 4, half[1] // 4), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(3))
+    soft = soft.point([min(255, level * 3) for level in range(256)]).resize(half, Image.Resampling.BILINEAR)
+    light = ImageChops.add(layer.filter(ImageFilter.GaussianBlur(0.8)), soft)
     tinted = Image.merge("RGB", [light.point([level * part // 255 for level in range(256)]) for part in colour])
-    return ImageChops.screen(picture, tinted)
+    glow = _glow(picture, strength, threshold).resize(half, Image.Resampling.BILINEAR)
+    light = ImageChops.screen(tinted, glow)
+    return ImageChops.screen(picture, light.resize(picture.size, Image.Resampling.BILINEAR))
 
 
 def blurred(picture: Picture) -> Picture:

@@ -102,7 +102,7 @@ def tile_texture(brief: Brief) -> Pixels:
 def low_poly(brief: Brief, painting: Pixels) -> Pixels:
     """``painting`` (small) in triangles, each of one colour."""
     random, width, height = brief.random("triangles"), brief.width, brief.height
-    cells_x = 30 if width >= height else max(14, 30 * width // height)
+    cells_x = 34 if width >= height else max(16, 34 * width // height)
     cells_y = max(12, round(cells_x * height / width))
     x = np.linspace(-0.02, 1.02, cells_x + 1)[None, :] + random.uniform(-0.4, 0.4, (cells_y + 1, cells_x + 1)) / cells_x
     y = np.linspace(-0.02, 1.02, cells_y + 1)[:, None] + random.uniform(-0.4, 0.4, (cells_y + 1, cells_x + 1)) / cells_y
@@ -115,11 +115,11 @@ def low_poly(brief: Brief, painting: Pixels) -> Pixels:
     small_height, small_width = painting.shape[:2]
     # A triangle takes the mean of its middle and of points towards its corners.
     middle = triangles.mean(axis=1, keepdims=True)
-    spots = np.concatenate([middle, middle + (triangles - middle) * 0.55], axis=1)
+    spots = np.concatenate([middle, middle + (triangles - middle) * 0.3], axis=1)
     rows = np.clip(spots[..., 1] * small_height, 0, small_height - 1).astype(np.intp)
     columns = np.clip(spots[..., 0] * small_width, 0, small_width - 1).astype(np.intp)
     colours = painting[rows, columns].mean(axis=1)
-    shade = random.normal(1.0, 0.055, (len(triangles), 1))
+    shade = random.normal(1.0, 0.05, (len(triangles), 1))
     levels = np.clip(colours * shade, 0, 255).astype(np.uint8)
     image = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(image)

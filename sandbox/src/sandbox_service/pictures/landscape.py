@@ -137,13 +137,12 @@ def _grow(brief: Brief, line: Field, layer: int, layers: int, manner: Manner) ->
 def _shore(brief: Brief, canvas: np.ndarray, palette: Palette) -> None:
     """A dark bank with grass and firs at the near side of the water."""
     random, width, height = brief.random("shore"), brief.width, brief.height
-    side = crest(random, width, cells=1.3, octaves=5, sharp=0.1)
-    tilt = (
-        np.linspace(1, 0, width, dtype=np.float32)
-        if random.random() < 0.5
-        else np.linspace(0, 1, width, dtype=np.float32)
-    )
-    line = height * (1.05 - 0.16 * side - 0.14 * tilt**2)
-    line = conifers(random, line.astype(np.float32), count=7, tall=0.34 * height)
+    bank = crest(random, width, cells=1.6, octaves=5, sharp=0.1)
+    across = np.linspace(0, 1, width, dtype=np.float32)
+    left = bool(random.random() < 0.5)
+    rise = (1 - across if left else across) ** 2.2
+    line = (height * (1.06 - 0.09 * bank - 0.2 * rise)).astype(np.float32)
+    place = (-0.02, 0.36) if left else (0.64, 1.02)
+    line = conifers(random, line, count=int(random.integers(4, 9)), tall=0.36 * height, between=place)
     dark = mix(palette.near, palette.zenith, 0.12)
     paint_ridge(canvas, Ridge(line, ramp([dark, palette.near]), 0.3 * height))

@@ -41,15 +41,21 @@ def origami_scene(brief: Brief) -> Pixels:
     _sun(random, image, palette)
     canvas = pack_pixels(np.asarray(image))
     layers = int(random.integers(5, 7))
+    surface = np.zeros((height, width), dtype=np.float32)
+    fibre *= np.float32(0.12)
     for layer in range(layers):
         near = layer / (layers - 1)
         line, tone = _folds(random, width, height, near)
         body = mix(palette.far, palette.near, near)
         table = ramp([mix(body, rgb("ffffff"), 0.3), body, mix(body, rgb("301828"), 0.25)])
         cast_shadow(canvas, line, height // 28, 0.4)
-        lean = np.arange(height, dtype=np.float32)[:, None] * float(random.uniform(-0.35, 0.35))
-        column = np.clip(np.arange(width, dtype=np.float32)[None, :] + lean - lean.mean(), 0, width - 1).astype(np.intp)
-        surface = tone[column] + fibre * 0.12
+        lean = float(random.uniform(-0.35, 0.35))
+        top = max(0, int(line.min()))
+        shift = ((np.arange(top, height) - height / 2) * lean).astype(np.int32)[:, None]
+        # Half a width of border on either side, so that leaning folds find something beyond the edges.
+        facets = np.pad(tone, height, mode="edge")
+        np.take(facets, np.arange(width, dtype=np.int32)[None, :] + shift + height, out=surface[top:], mode="clip")
+        surface[top:] += fibre[top:]
         paint_ridge(canvas, Ridge(line, table, height * 1.4, relief=1.0), surface)
     image = Image.fromarray(unpack(canvas))
     for _ in range(int(random.integers(2, 5))):

@@ -10,7 +10,7 @@ from sandbox_service.pictures.noise import Field, Random, crest, doubled, fracta
 from sandbox_service.pictures.palettes import Palette
 
 SCALE = 2
-"""A sky is drawn at half the size, a quarter of the work."""
+"""A sky is drawn at half the size, a quarter of the work, and as three planes of colour: NumPy is faster so."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def sky(
     across = np.linspace(0, 1, width, dtype=np.float32)[None, :]
     table = ramp([palette.zenith, palette.sky, palette.horizon], at=[0.0, 0.55, 1.0])
     place = np.clip(down / horizon + 0.08 * np.abs(across - sun.x) - 0.04, 0, 1)
-    canvas = table[(place * 255).astype(np.intp)]
+    canvas = np.take(np.ascontiguousarray(table.T), (place * 255).astype(np.intp), axis=1)
     distance = np.hypot((across - sun.x) * (width / min(size) * SCALE), (down - sun.y) * (height / min(size) * SCALE))
     distance = distance.astype(np.float32)
     strength = 0.35 if palette.stars > 0.6 else 0.75
@@ -52,8 +52,8 @@ def sky(
     _blend(canvas, disc, palette.sun)
     if clouds > 0:
         _clouds(random, canvas, palette, distance, down / horizon, clouds, flat)
-    image = Image.fromarray(to_bytes(canvas)).resize(size, Image.Resampling.BICUBIC)
-    pixels = np.array(image)
+    planes = Image.merge("RGB", [Image.fromarray(plane) for plane in to_bytes(canvas)])
+    pixels = np.array(planes.resize(size, Image.Resampling.BICUBIC))
     if palette.stars > 0:
         _stars(random, pixels, palette.stars, horizon, sun, palette.sun_size)
     return pixels
@@ -61,19 +61,19 @@ def sky(
 
 def _screen(canvas: Rgb, light: Field, colour: Rgb) -> None:
     """Add light as light adds: never beyond white."""
-    for channel in range(3):
-        canvas[..., channel] += (1.0 - canvas[..., channel]) * np.minimum(light * colour[channel], 1.0)
+    for plane, part in zip(canvas, colour, strict=True):
+        plane += (1.0 - plane) * np.minimum(light * part, 1.0)
 
 
 def _blend(canvas: Rgb, cover: Field, colour: Rgb) -> None:
-    for channel in range(3):
-        canvas[..., channel] += (colour[channel] - canvas[..., channel]) * cover
+    for plane, part in zip(canvas, colour, strict=True):
+        plane += (part - plane) * cover
 
 
 def _clouds(
     random: Random, canvas: Rgb, palette: Palette, distance: Field, fall: Field, amount: float, flat: bool
 ) -> None:
-    height, width = canvas.shape[:2]
+    height, width = canvas.shape[1:]
     shape = fractal(random, width, height, cells=3.2, octaves=6, gain=0.56, stretch=2.6)
     bend = fractal(random, width, height, cells=3, octaves=3, stretch=1.5)
     field = warp(shape, bend, bend[::-1], 0.12)
@@ -87,14 +87,13 @@ def _clouds(
         lit = np.clip(0.55 + 3.2 * (field - np.roll(field, 7, 0)), 0, 1)
     cover *= np.clip(1.15 - 0.75 * fall, 0, 1) * smoothstep(-0.05, 0.2, fall)
     lit = np.clip(lit + 0.45 * np.exp(distance * -3.0), 0, 1)
-    for channel in range(3):
-        dark, light = palette.cloud_dark[channel], palette.cloud_light[channel]
-        canvas[..., channel] += (dark + (light - dark) * lit - canvas[..., channel]) * cover
+    for plane, dark, light in zip(canvas, palette.cloud_dark, palette.cloud_light, strict=True):
+        plane += (dark + (light - dark) * lit - plane) * cover
 
 
 def _aurora(random: Random, canvas: Rgb, strength: float, horizon: float) -> None:
     """Curtains of light that hang from winding lines."""
-    height, width = canvas.shape[:2]
+    height, width = canvas.shape[1:]
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     for colour, place in (("4dffb0", 0.52), ("3ad0ff", 0.36), ("b06bff", 0.24)):
         lower = (place + 0.22 * (crest(random, width, cells=3, octaves=3) - 0.5)) * horizon

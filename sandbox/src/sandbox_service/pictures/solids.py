@@ -123,7 +123,7 @@ def clay_scene(brief: Brief) -> Pixels:
             random, width, top=(0.62 + 0.13 * layer) * height, rise=0.2 * height, cells=1.6, sharp=0.0, octaves=2
         )
         _slab(canvas, line, body, surface, height)
-    pixels = unpack(canvas)
+    pixels = unpack(canvas).copy()
     for _ in range(9):
         foot = height * float(random.uniform(0.72, 0.97))
         size = short * 0.05 * (foot / height) * float(random.uniform(0.8, 1.3))

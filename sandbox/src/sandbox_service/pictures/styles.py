@@ -55,7 +55,7 @@ def cinematic(brief: Brief) -> Picture:
 def analog_film(brief: Brief) -> Picture:
     picture = finishes.saturate(_painting(brief), 0.7)
     picture = finishes.curve(picture, [(0, 38), (90, 104), (180, 188), (255, 236)], (1.03, 0.98, 0.86))
-    picture = finishes.light_leak(brief.random("leak"), finishes.vignette(picture, 0.35))
+    picture = finishes.light_leak(brief.random("leak"), picture)
     return finishes.print_border(finishes.grain(brief.random("grain"), picture, 5), (238, 232, 218), 0.035)
 
 
@@ -72,14 +72,16 @@ def comic_book(brief: Brief) -> Picture:
 
 
 def digital_art(brief: Brief) -> Picture:
-    picture = finishes.bloom(_painting(brief, Manner(palette=palettes.DIGITAL, clouds=0.6)), 0.55, 140)
-    return finishes.particles(brief.random("motes"), finishes.saturate(picture, 1.12), 90, (255, 210, 245))
+    picture = finishes.saturate(_painting(brief, Manner(palette=palettes.DIGITAL, clouds=0.6)), 1.12)
+    random = brief.random("motes")
+    return finishes.shine(random, picture, strength=0.55, threshold=140, motes=90, colour=(255, 210, 245))
 
 
 def fantasy_art(brief: Brief) -> Picture:
     manner = Manner(palette=palettes.FANTASY, clouds=0.55, castle=True)
-    picture = finishes.bloom(_painting(brief, manner), 0.5, 150)
-    return finishes.particles(brief.random("motes"), finishes.vignette(picture, 0.4), 130, (255, 236, 170))
+    random = brief.random("motes")
+    picture = _painting(brief, manner)
+    return finishes.shine(random, picture, strength=0.5, threshold=150, motes=130, colour=(255, 236, 170))
 
 
 def line_art(brief: Brief) -> Picture:
@@ -88,7 +90,7 @@ def line_art(brief: Brief) -> Picture:
 
 def low_poly(brief: Brief) -> Picture:
     small = _painting(brief.scaled(4), Manner(clouds=0.4, growth=False))
-    vivid = finishes.saturate(finishes.curve(small, [(0, 12), (96, 112), (255, 255)]), 1.3)
+    vivid = finishes.saturate(finishes.curve(small, [(0, 0), (70, 58), (190, 208), (255, 255)]), 1.4)
     return Image.fromarray(graphic.low_poly(brief, np.asarray(vivid)))
 
 

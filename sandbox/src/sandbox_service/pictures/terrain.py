@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sandbox_service.pictures.colour import Packed, Pixels, Rgb, pack
 from sandbox_service.pictures.noise import Field, Random, crest, doubled, fractal
@@ -35,7 +36,8 @@ def pack_pixels(pixels: Pixels) -> Packed:
 
 def unpack(canvas: Packed) -> Pixels:
     height, width = canvas.shape
-    return np.ascontiguousarray(canvas.view(np.uint8).reshape(height, width, 4)[..., :3])
+    # Pillow drops the fourth byte faster than NumPy.
+    return np.asarray(Image.frombuffer("RGBX", (width, height), canvas, "raw", "RGBX", 0, 1).convert("RGB"))
 
 
 def paint_ridge(canvas: Packed, ridge: Ridge, surface: Field | None = None) -> None:
@@ -83,24 +85,27 @@ def relief(random: Random, width: int, height: int, *, cells: float = 5.0, octav
     return np.asarray(doubled(lit)[:height, :width])
 
 
-def conifers(random: Random, line: Field, *, count: int, tall: float) -> Field:
-    """A crest with firs on it, ``tall`` rows high at most."""
+def conifers(
+    random: Random, line: Field, *, count: int, tall: float, between: tuple[float, float] = (-0.02, 1.02)
+) -> Field:
+    """A crest with firs on it, ``tall`` rows high at most, ``between`` two shares of the width."""
     width = len(line)
     columns = np.arange(width, dtype=np.float32)
     treetops = line.copy()
     for _ in range(count):
-        middle = float(random.uniform(-0.02, 1.02) * width)
+        middle = float(random.uniform(*between) * width)
         high = tall * float(random.uniform(0.35, 1.0))
-        half = high * float(random.uniform(0.17, 0.24))
+        half = high * float(random.uniform(0.16, 0.22))
         left, right = max(0, int(middle - half)), min(width, int(middle + half) + 2)
         if right <= left:
             continue
-        aside = np.abs(columns[left:right] - middle) / half
-        # Branches: the outline steps back in whorls as it climbs.
-        whorl = 0.1 * np.abs(((1 - aside) * 7) % 1.0 - 0.5)
+        inward = np.clip(1 - np.abs(columns[left:right] - middle) / half, 0, 1)
+        # Tiers of branches: at the tip of each the outline jumps up, then climbs along its back to the next.
+        tiers = 5 + high / 45
+        tier, along = np.floor(inward * tiers), (inward * tiers) % 1
+        climb = np.where(inward > 0, (tier + 0.35 + 0.65 * along) / (tiers + 0.35), 0)
         foot = line[min(max(int(middle), 0), width - 1)]
-        top = foot - high * np.clip(1.0 - aside - whorl, 0, 1) ** 0.92
-        treetops[left:right] = np.minimum(treetops[left:right], top)
+        treetops[left:right] = np.minimum(treetops[left:right], foot - high * np.minimum(climb, 1))
     return treetops
 
 
@@ -153,15 +158,14 @@ def reflect(random: Random, canvas: Packed, horizon: int, tint: Rgb, sun_column:
     shift = waves * (4 + 26 * distance)
     source_column = np.clip(np.arange(width, dtype=np.float32)[None, :] + shift, 0, width - 1).astype(np.intp)
     mirrored = canvas.reshape(-1)[source_row * width + source_column].view(np.uint8).reshape(rows, width, 4)
-    water = mirrored[..., :3].astype(np.float32)
     cover = np.clip(0.16 + 0.5 * distance, 0, 0.62)
     aside = np.abs(np.linspace(0, 1, width, dtype=np.float32)[None, :] - sun_column)
     path = np.exp(-aside / (0.035 + 0.11 * distance)) * np.clip(waves * 6 - 0.35, 0, 1)
     for channel in range(3):
-        layer = water[..., channel]
+        layer = mirrored[..., channel].astype(np.float32)
         layer += (tint[channel] * 255 - layer) * cover
         layer += (glint[channel] * 255 - layer) * path
-    mirrored[..., :3] = np.clip(water, 0, 255)
+        mirrored[..., channel] = layer
     canvas[horizon:] = mirrored.view(np.uint32).reshape(rows, width)
 
 
