@@ -7,11 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from google.auth.transport.requests import Request
-from google.oauth2 import service_account
 
 from sandbox_service.credentials import ensure_service_account
-from sandbox_service.google.keys import SCOPE
 from sandbox_service.main import create_app
 from sandbox_service.settings import Settings
 
@@ -67,14 +64,3 @@ async def server(key_file: Path) -> AsyncIterator[str]:
 async def socket_client(server: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=server, timeout=20) as client:
         yield client
-
-
-@pytest.fixture
-async def play_headers(socket_client: httpx.AsyncClient, key_file: Path) -> dict[str, str]:
-    """What Google's own library sends after it has got its access token from the sandbox."""
-    # google-auth's own functions carry no types.
-    credentials = service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
-        str(key_file), scopes=[SCOPE]
-    )
-    await asyncio.to_thread(credentials.refresh, Request())
-    return {"Authorization": f"Bearer {credentials.token}"}

@@ -58,9 +58,24 @@ def account(client: httpx.AsyncClient, key_file: Path) -> dict[str, Any]:
     return content
 
 
+def claims_of(account: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What google-auth puts into an assertion; ``iat`` and ``exp`` of ``changes`` count from now."""
+    now = int(time.time())
+    claims = {"iss": account["client_email"], "scope": SCOPE, "aud": "https://oauth2.googleapis.com/token"}
+    times = {"iat": now + changes.pop("iat", 0), "exp": now + changes.pop("exp", 3600)}
+    return claims | times | changes
+
+
+async def ask_token(client: httpx.AsyncClient, account: dict[str, Any], claims: dict[str, Any]) -> httpx.Response:
+    key_id = {"kid": account["private_key_id"]}
+    assertion = jwt.encode(claims, account["private_key"], "RS256", headers=key_id)
+    return await client.post("/token", data={"grant_type": GRANT_TYPE, "assertion": assertion})
+
+
 @pytest.fixture
-def play(socket_client: httpx.AsyncClient, play_headers: dict[str, str]) -> Play:
-    return Play(socket_client, play_headers)
+async def play(client: httpx.AsyncClient, account: dict[str, Any]) -> Play:
+    token = (await ask_token(client, account, claims_of(account))).json()["access_token"]
+    return Play(client, {"Authorization": f"Bearer {token}"})
 
 
 # --- credentials and tokens
@@ -96,6 +111,18 @@ def test_command_line_makes_the_file(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["token_uri"] == "http://sandbox:5010/token"
 
 
+async def test_googles_own_library_gets_in(socket_client: httpx.AsyncClient, key_file: Path) -> None:
+    # google-auth's own functions carry no types.
+    credentials = service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
+        str(key_file), scopes=[SCOPE]
+    )
+    await asyncio.to_thread(credentials.refresh, Request())
+    assert credentials.valid
+
+    purchase = await Play(socket_client, {"Authorization": f"Bearer {credentials.token}"}).subscription("by-library")
+    assert purchase["kind"] == "androidpublisher#subscriptionPurchaseV2"
+
+
 async def test_another_key_gets_no_token(server: str, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     ensure_service_account(path, server)
@@ -123,17 +150,7 @@ async def test_another_key_gets_no_token(server: str, tmp_path: Path) -> None:
 async def test_assertions_are_verified(
     client: httpx.AsyncClient, account: dict[str, Any], claims: dict[str, Any], error: str | None
 ) -> None:
-    now = int(time.time())
-    full: dict[str, Any] = {
-        "iss": account["client_email"],
-        "scope": SCOPE,
-        "aud": "https://oauth2.googleapis.com/token",
-    }
-    full |= {"iat": 0, "exp": 3600} | claims
-    full |= {"iat": now + full["iat"], "exp": now + full["exp"]}
-    assertion = jwt.encode(full, account["private_key"], "RS256", headers={"kid": account["private_key_id"]})
-
-    response = await client.post("/token", data={"grant_type": GRANT_TYPE, "assertion": assertion})
+    response = await ask_token(client, account, claims_of(account, **claims))
 
     if error is None:
         assert response.status_code == 200
