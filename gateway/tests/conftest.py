@@ -1,7 +1,7 @@
 """A gateway on a real socket before a service that does what the test tells it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,10 +10,14 @@ import pytest
 import pytest_asyncio
 
 from common.testing import user_headers
-from gateway_service.testing import ScriptedService, gateway_settings, running_gateway, running_service
-
-StartGateway = Callable[..., Awaitable[httpx.AsyncClient]]
-Raw = Callable[..., Awaitable[bytes]]
+from gateway_service.testing import (
+    ScriptedService,
+    SendRaw,
+    StartGateway,
+    gateway_settings,
+    running_gateway,
+    running_service,
+)
 
 USER = "0123456789abcdef01234567"
 
@@ -73,7 +77,7 @@ def shared_gateway(_shared: tuple[ScriptedService, httpx.AsyncClient]) -> httpx.
 
 
 @pytest.fixture
-def raw() -> Raw:
+def raw() -> SendRaw:
     """Send bytes as they are and return every byte that comes until the gateway closes, or is silent for a while."""
 
     async def send(

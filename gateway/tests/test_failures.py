@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from gateway_service.testing import ScriptedService, Seen, answer, until
+from gateway_service.testing import ScriptedService, Seen, SendRaw, StartGateway, answer, until
 
 
 def free_port() -> int:
@@ -26,7 +26,7 @@ def assert_failure(reply: httpx.Response, status: int, code: str) -> None:
     assert reply.headers["cache-control"] == "no-store"
 
 
-async def test_a_service_that_is_away_is_503_at_once(start_gateway, token: dict[str, str]) -> None:
+async def test_a_service_that_is_away_is_503_at_once(start_gateway: StartGateway, token: dict[str, str]) -> None:
     gateway = await start_gateway(coin_url=f"http://127.0.0.1:{free_port()}")
     began = time.monotonic()
 
@@ -38,13 +38,13 @@ async def test_a_service_that_is_away_is_503_at_once(start_gateway, token: dict[
     assert (await gateway.get("/api/user/profile", headers=token)).status_code == 200
 
 
-async def test_an_unknown_host_is_503(start_gateway, token: dict[str, str]) -> None:
+async def test_an_unknown_host_is_503(start_gateway: StartGateway, token: dict[str, str]) -> None:
     gateway = await start_gateway(coin_url="http://nowhere.invalid:5003")
 
     assert_failure(await gateway.get("/api/coin/balance", headers=token), 503, "service_unavailable")
 
 
-async def test_connecting_takes_no_longer_than_allowed(start_gateway, token: dict[str, str]) -> None:
+async def test_connecting_takes_no_longer_than_allowed(start_gateway: StartGateway, token: dict[str, str]) -> None:
     with socket.socket() as full:  # its queue of one is taken, so connecting to it hangs
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -63,7 +63,9 @@ async def test_connecting_takes_no_longer_than_allowed(start_gateway, token: dic
                 one.close()
 
 
-async def test_it_works_again_once_the_service_is_back(start_gateway, service: ScriptedService, token) -> None:
+async def test_it_works_again_once_the_service_is_back(
+    start_gateway: StartGateway, service: ScriptedService, token: dict[str, str]
+) -> None:
     port = free_port()
     gateway = await start_gateway(coin_url=f"http://127.0.0.1:{port}")
     assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 503
@@ -77,7 +79,9 @@ async def test_it_works_again_once_the_service_is_back(start_gateway, service: S
         await server.wait_closed()
 
 
-async def test_a_slow_service_is_504(start_gateway, service: ScriptedService, token: dict[str, str]) -> None:
+async def test_a_slow_service_is_504(
+    start_gateway: StartGateway, service: ScriptedService, token: dict[str, str]
+) -> None:
     gateway = await start_gateway(upstream_timeout_seconds=0.3)
 
     async def hang(seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -93,7 +97,9 @@ async def test_a_slow_service_is_504(start_gateway, service: ScriptedService, to
     assert (await gateway.get("/api/coin/balance", headers=token)).status_code == 200
 
 
-async def test_an_answer_that_stalls_is_broken_off(start_gateway, service: ScriptedService, token) -> None:
+async def test_an_answer_that_stalls_is_broken_off(
+    start_gateway: StartGateway, service: ScriptedService, token: dict[str, str]
+) -> None:
     gateway = await start_gateway(upstream_idle_timeout_seconds=0.3)
 
     async def stall(seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -236,7 +242,7 @@ class TestReusedConnections:
 
 
 async def test_too_many_at_once_are_503_and_the_others_are_served(
-    start_gateway, service: ScriptedService, token: dict[str, str]
+    start_gateway: StartGateway, service: ScriptedService, token: dict[str, str]
 ) -> None:
     gateway = await start_gateway(max_requests=3)
     go_on = asyncio.Event()
@@ -255,7 +261,7 @@ async def test_too_many_at_once_are_503_and_the_others_are_served(
 
 
 async def test_few_connections_serve_many_and_the_waiting_is_bounded(
-    start_gateway, service: ScriptedService, token: dict[str, str]
+    start_gateway: StartGateway, service: ScriptedService, token: dict[str, str]
 ) -> None:
     gateway = await start_gateway(upstream_connections=2)
 
@@ -274,7 +280,7 @@ async def test_few_connections_serve_many_and_the_waiting_is_bounded(
 
 @pytest.mark.parametrize("answering", [False, True])
 async def test_a_client_that_hangs_up_frees_the_connection(
-    start_gateway, service: ScriptedService, token: dict[str, str], answering: bool
+    start_gateway: StartGateway, service: ScriptedService, token: dict[str, str], answering: bool
 ) -> None:
     gateway = await start_gateway(upstream_connections=1)
 
@@ -293,7 +299,7 @@ async def test_a_client_that_hangs_up_frees_the_connection(
 
 
 async def test_a_client_that_hangs_up_in_its_body_never_reaches_the_service(
-    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], raw
+    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], raw: SendRaw
 ) -> None:
     line, length = "POST /api/coin/buy HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n", "\r\n\r\nhalf"
 

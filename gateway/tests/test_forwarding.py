@@ -1,11 +1,12 @@
 """What a service gets is what the client sent, and the other way round."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from gateway_service.testing import ScriptedService, Seen, answer, until
+from gateway_service.testing import ScriptedService, Seen, SendRaw, answer, until
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -55,7 +56,7 @@ async def test_a_body_arrives_whole(
 async def test_a_chunked_body_arrives_whole(
     gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str]
 ) -> None:
-    async def pieces():
+    async def pieces() -> AsyncIterator[bytes]:
         for number in range(300):
             yield b"%d," % number * 100
 
@@ -69,7 +70,7 @@ async def test_a_large_body_is_streamed_not_kept(
 ) -> None:
     first_arrived = asyncio.Event()
 
-    async def pieces():
+    async def pieces() -> AsyncIterator[bytes]:
         yield b"a" * 200_000
         await until(lambda: len(service.arriving) >= 200_000)
         first_arrived.set()
@@ -201,7 +202,7 @@ async def test_a_large_answer_waits_for_a_slow_client(
 
 
 async def test_expect_100_continue(
-    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], raw
+    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], raw: SendRaw
 ) -> None:
     head = (
         f"POST /api/coin/buy HTTP/1.1\r\nHost: x\r\nAuthorization: {token['Authorization']}\r\n"
@@ -233,7 +234,7 @@ async def test_an_early_answer_ends_the_sending(
     async def refuse(seen: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(b"no", status=b"422 Unprocessable"))
 
-    async def pieces():
+    async def pieces() -> AsyncIterator[bytes]:
         yield b"a" * 100_000
         await go_on.wait()
         yield b"b" * 100_000

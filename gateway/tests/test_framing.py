@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from gateway_service.testing import ScriptedService, Seen, answer
+from gateway_service.testing import ScriptedService, Seen, SendRaw, StartGateway, answer
 
 POST = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -47,6 +48,7 @@ AMBIGUOUS = {
     "an empty host": b"GET / HTTP/1.1\r\nHost: \r\n\r\n",
     "a fragment": b"GET /api/auth/login#/../x HTTP/1.1\r\nHost: x\r\n\r\n",
     "a space in the target": b"GET /api/auth /login HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a target without a path": b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n" + EVIL,
     "HTTP/0.9": b"GET /\r\n\r\n",
     "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -91,14 +93,14 @@ def assert_refused(received: bytes, status: int, code: str) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("shape", AMBIGUOUS)
 async def test_a_request_that_can_be_read_in_two_ways_is_refused_once_and_the_connection_closed(
-    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw, shape: str
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw: SendRaw, shape: str
 ) -> None:
     assert_refused(await raw(shared_gateway, AMBIGUOUS[shape], silence_seconds=3), 400, "bad_request")
     assert shared_service.seen == []
 
 
 async def test_a_bad_second_request_closes_after_the_first_is_answered(
-    gateway: httpx.AsyncClient, service: ScriptedService, raw
+    gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw
 ) -> None:
     received = await raw(
         gateway, GET + POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n" + EVIL, silence_seconds=3
@@ -109,7 +111,7 @@ async def test_a_bad_second_request_closes_after_the_first_is_answered(
 
 
 async def test_a_body_that_breaks_while_it_is_sent_on_reaches_nobody_as_whole(
-    gateway: httpx.AsyncClient, service: ScriptedService, raw
+    gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw
 ) -> None:
     head = POST + b"Transfer-Encoding: chunked\r\n\r\n"
     large = b"%x\r\n%b\r\n" % (100_000, b"a" * 100_000)
@@ -121,8 +123,22 @@ async def test_a_body_that_breaks_while_it_is_sent_on_reaches_nobody_as_whole(
     assert len(service.arriving) > 0
 
 
+async def test_a_refused_request_has_one_answer_whatever_its_body_comes_to(
+    start_gateway: StartGateway, service: ScriptedService, raw: SendRaw
+) -> None:
+    gateway = await start_gateway(body_stall_timeout_seconds=0.3)
+    head = b"POST /api/coin/buy HTTP/1.1\r\nHost: x\r\n"
+
+    for body in (
+        [b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", b"not a size\r\n" + EVIL],
+        [b"Content-Length: 100\r\n\r\nhalf"],
+    ):
+        assert statuses(await raw(gateway, head + body[0], *body[1:], silence_seconds=4, pause=0.2)) == [401]
+    assert service.seen == []
+
+
 async def test_pipelined_requests_are_answered_in_order(
-    gateway: httpx.AsyncClient, service: ScriptedService, raw
+    gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw
 ) -> None:
     async def slower_first(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.2 if b"?0" in seen.request_line else 0)
@@ -135,13 +151,15 @@ async def test_pipelined_requests_are_answered_in_order(
     assert [body[:1] for body in received.split(b"\r\n\r\n")[1:]] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-async def test_endless_pipelining_is_cut(gateway: httpx.AsyncClient, service: ScriptedService, raw) -> None:
+async def test_endless_pipelining_is_cut(gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw) -> None:
     received = await raw(gateway, GET * 500, silence_seconds=3)
 
     assert 1 <= len(statuses(received)) < 30
 
 
-async def test_a_trailer_is_no_header(gateway: httpx.AsyncClient, service: ScriptedService, token, raw) -> None:
+async def test_a_trailer_is_no_header(
+    gateway: httpx.AsyncClient, service: ScriptedService, token: dict[str, str], raw: SendRaw
+) -> None:
     body = b"2\r\nhi\r\n0\r\nAuthorization: " + token["Authorization"].encode() + b"\r\nX-Thing: 1\r\n\r\n"
 
     for path, status in ((b"/api/auth/login", 200), (b"/api/coin/buy", 401)):
@@ -155,7 +173,7 @@ async def test_a_trailer_is_no_header(gateway: httpx.AsyncClient, service: Scrip
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("upgrade", [b"h2c", b"websocket", b"TLS/1.0, HTTP/1.1"])
 async def test_a_wish_for_another_protocol_is_passed_over(
-    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw, upgrade: bytes
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw: SendRaw, upgrade: bytes
 ) -> None:
     # Java's HttpClient asks for h2c in every request in the clear.
     request = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + upgrade + b"\r\nHTTP2-Settings: AAA\r\n"
@@ -170,7 +188,7 @@ async def test_a_wish_for_another_protocol_is_passed_over(
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_many_upgrades_in_one_packet(
-    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw: SendRaw
 ) -> None:
     one = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
 
@@ -181,7 +199,7 @@ async def test_many_upgrades_in_one_packet(
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("method", [b"TRACE", b"FOO", b"PROPFIND", b"PURGE", b"SOURCE", b"M-SEARCH", b"get", b"LINK"])
 async def test_other_methods_are_405(
-    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw, method: bytes
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, raw: SendRaw, method: bytes
 ) -> None:
     received = await raw(shared_gateway, method + b" /api/auth/login HTTP/1.1\r\nHost: x\r\n\r\n")
 
@@ -192,13 +210,13 @@ async def test_other_methods_are_405(
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_connect_is_405(shared_gateway: httpx.AsyncClient, raw) -> None:
+async def test_connect_is_405(shared_gateway: httpx.AsyncClient, raw: SendRaw) -> None:
     received = await raw(shared_gateway, b"CONNECT internal:80 HTTP/1.1\r\nHost: internal:80\r\n\r\n" + EVIL)
 
     assert_refused(received, 405, "method_not_allowed")
 
 
-async def test_heads_have_bounds(gateway: httpx.AsyncClient, service: ScriptedService, raw) -> None:
+async def test_heads_have_bounds(gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw) -> None:
     line = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\n"
     cases = [
         (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
@@ -226,7 +244,7 @@ class TestBodies:
         assert (reply.status_code, len(service.seen[0].body)) == (200, MIB)
 
     async def test_a_larger_one_is_413_and_the_connection_still_good(
-        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw
     ) -> None:
         body = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n".ljust(MIB + 1, b"a")
         received = await raw(gateway, POST + b"Content-Length: %d\r\n\r\n" % len(body) + body + GET)
@@ -235,9 +253,9 @@ class TestBodies:
         assert [seen.request_line for seen in service.seen] == [b"GET /api/auth/login HTTP/1.1"]
 
     async def test_one_without_a_length_is_counted(
-        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw
     ) -> None:
-        async def pieces():
+        async def pieces() -> AsyncIterator[bytes]:
             for _ in range(40):
                 yield b"a" * 65_536
 
@@ -247,13 +265,13 @@ class TestBodies:
         assert (await gateway.get("/api/auth/login")).status_code == 200
 
     async def test_a_lying_length_leaves_the_rest_outside(
-        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw
     ) -> None:
         received = await raw(gateway, POST + b"Content-Length: 2\r\n\r\n" + b"a" * (2 * MIB), silence_seconds=3)
         assert statuses(received) == [200]
         assert [seen.body for seen in service.seen] == [b"aa"]
 
-    async def test_an_endless_refused_body_is_cut(self, gateway: httpx.AsyncClient, raw) -> None:
+    async def test_an_endless_refused_body_is_cut(self, gateway: httpx.AsyncClient, raw: SendRaw) -> None:
         head = POST + b"Content-Length: 9000000000\r\n\r\n"
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.base_url.port)
 
@@ -268,7 +286,7 @@ class TestBodies:
         writer.close()
 
     async def test_expect_is_answered_with_the_refusal_and_close(
-        self, gateway: httpx.AsyncClient, service: ScriptedService, raw
+        self, gateway: httpx.AsyncClient, service: ScriptedService, raw: SendRaw
     ) -> None:
         large = POST + b"Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n"
         unknown = b"POST /api/coin/buy HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n"
@@ -282,42 +300,50 @@ class TestBodies:
 class TestSlowClients:
     """A receipt deadline: uvicorn has none of its own."""
 
-    async def test_a_slow_head_is_cut(self, start_gateway, raw) -> None:
+    async def test_a_slow_head_is_cut(self, start_gateway: StartGateway, raw: SendRaw) -> None:
         gateway = await start_gateway(head_timeout_seconds=0.4)
         drips = [b"GET / HTTP/1.1\r\nHost: x\r\n", *[b"A: b\r\n"] * 30]
         assert_refused(await raw(gateway, *drips, silence_seconds=3, pause=0.05), 408, "request_timeout")
 
-    async def test_a_slow_second_head_is_cut(self, start_gateway, raw) -> None:
+    async def test_a_slow_second_head_is_cut(self, start_gateway: StartGateway, raw: SendRaw) -> None:
         gateway = await start_gateway(head_timeout_seconds=0.4)
         received = await raw(gateway, GET, b"GET / HT", silence_seconds=3, pause=0.1)
         assert statuses(received) == [200, 408]
 
-    async def test_a_silent_connection_is_closed(self, start_gateway, raw) -> None:
+    async def test_a_silent_connection_is_closed(self, start_gateway: StartGateway, raw: SendRaw) -> None:
         gateway = await start_gateway(head_timeout_seconds=0.4)
         assert await raw(gateway, silence_seconds=3) == b""
         received = await raw(gateway, *[b"\r\n"] * 40, silence_seconds=3, pause=0.05)
         assert statuses(received) in ([], [408])
 
-    async def test_a_stalled_body_is_cut(self, start_gateway, service: ScriptedService, raw) -> None:
+    async def test_a_stalled_body_is_cut(
+        self, start_gateway: StartGateway, service: ScriptedService, raw: SendRaw
+    ) -> None:
         gateway = await start_gateway(body_stall_timeout_seconds=0.4)
         received = await raw(gateway, POST + b"Content-Length: 10\r\n\r\nhalf", silence_seconds=3)
         assert_refused(received, 408, "request_timeout")
         assert service.seen == []
 
-    async def test_a_dripping_body_is_cut(self, start_gateway, service: ScriptedService, raw) -> None:
+    async def test_a_dripping_body_is_cut(
+        self, start_gateway: StartGateway, service: ScriptedService, raw: SendRaw
+    ) -> None:
         gateway = await start_gateway(body_stall_timeout_seconds=0.4, body_timeout_seconds=0.8)
         drips = [POST + b"Content-Length: 100\r\n\r\n", *[b"a"] * 30]
         assert_refused(await raw(gateway, *drips, silence_seconds=3, pause=0.05), 408, "request_timeout")
         assert service.connections == 0  # it never held a connection to the service
 
-    async def test_a_stalled_large_body_frees_the_service(self, start_gateway, service: ScriptedService, raw) -> None:
+    async def test_a_stalled_large_body_frees_the_service(
+        self, start_gateway: StartGateway, service: ScriptedService, raw: SendRaw
+    ) -> None:
         gateway = await start_gateway(body_stall_timeout_seconds=0.4, upstream_connections=1)
         received = await raw(gateway, POST + b"Content-Length: 500000\r\n\r\n" + b"a" * 200_000, silence_seconds=3)
         assert_refused(received, 408, "request_timeout")
         assert (await gateway.get("/api/auth/login")).status_code == 200
         assert len(service.seen) == 1
 
-    async def test_a_slow_answer_is_not_a_slow_request(self, start_gateway, service: ScriptedService, raw) -> None:
+    async def test_a_slow_answer_is_not_a_slow_request(
+        self, start_gateway: StartGateway, service: ScriptedService, raw: SendRaw
+    ) -> None:
         gateway = await start_gateway(head_timeout_seconds=0.2, body_stall_timeout_seconds=0.2)
 
         async def slowly(seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -339,7 +365,7 @@ class TestSlowClients:
             for _, writer in [*idle, *half]:
                 writer.close()
 
-    async def test_one_connection_too_many_is_503(self, start_gateway, raw) -> None:
+    async def test_one_connection_too_many_is_503(self, start_gateway: StartGateway, raw: SendRaw) -> None:
         gateway = await start_gateway(max_connections=3)
         held = [await asyncio.open_connection("127.0.0.1", gateway.base_url.port) for _ in range(3)]
         try:

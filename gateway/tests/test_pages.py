@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway_service.openapi import merge
-from gateway_service.testing import ScriptedService, Seen, answer, running_service
+from gateway_service.testing import ScriptedService, Seen, StartGateway, answer, running_service
 
 SERVICES = ["auth", "user", "coin", "image", "subscription"]
 DEAD = "http://127.0.0.1:1"
@@ -49,7 +49,7 @@ class TestHealth:
         }
         assert {seen.request_line for seen in service.seen} == {b"GET /health HTTP/1.1"}
 
-    async def test_one_is_away_one_is_ill_one_is_slow(self, start_gateway) -> None:
+    async def test_one_is_away_one_is_ill_one_is_slow(self, start_gateway: StartGateway) -> None:
         async def ill(seen: Seen, writer: asyncio.StreamWriter) -> None:
             writer.write(answer(b"secret of mongodb://inside", status=b"500 Oops"))
 
@@ -70,7 +70,7 @@ class TestHealth:
         await asyncio.gather(*(gateway.get("/health") for _ in range(30)))
         assert len(service.seen) == len(SERVICES)
 
-    async def test_ready(self, start_gateway, service: ScriptedService) -> None:
+    async def test_ready(self, start_gateway: StartGateway, service: ScriptedService) -> None:
         gateway = await start_gateway(coin_url=DEAD)
         reply = await gateway.get("/ready")
         assert (reply.status_code, reply.json()["data"]) == (503, {"status": "waiting", "waitingFor": ["coin"]})
@@ -97,7 +97,7 @@ def ref(name: str) -> dict[str, str]:
 
 
 class TestOpenapi:
-    async def test_one_document_of_all(self, start_gateway) -> None:
+    async def test_one_document_of_all(self, start_gateway: StartGateway) -> None:
         async def coin(seen: Seen, writer: asyncio.StreamWriter) -> None:
             described = document({"/api/coin/balance": returning("Read"), "/internal/holds": returning("Hold")})
             writer.write(answer(json.dumps(described).encode()))

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from gateway_service.testing import ScriptedService
+from gateway_service.testing import ScriptedService, SendRaw
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,7 +141,7 @@ PRIVATE = [
 
 @pytest.mark.parametrize("target", TRICKS)
 async def test_there_is_nothing_here(
-    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, token: dict[str, str], raw, target: str
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, token: dict[str, str], raw: SendRaw, target: str
 ) -> None:
     request = (
         f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {token['Authorization']}\r\n\r\n"
@@ -184,7 +184,7 @@ async def test_uploads_are_only_read(
 
 
 async def test_the_host_of_an_absolute_target_leads_nowhere(
-    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, token: dict[str, str], raw
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, token: dict[str, str], raw: SendRaw
 ) -> None:
     line = b"GET http://169.254.169.254/api/coin/balance HTTP/1.1\r\nHost: metadata\r\nAuthorization: "
     received = await raw(shared_gateway, line + token["Authorization"].encode() + b"\r\n\r\n")
@@ -198,7 +198,7 @@ async def test_the_host_of_an_absolute_target_leads_nowhere(
     "target", ["http://x/internal/holds", "http://x//api/coin/balance", "http://x", "*", "x://internal"]
 )
 async def test_odd_targets(
-    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, token, raw, target: str
+    shared_gateway: httpx.AsyncClient, shared_service: ScriptedService, token: dict[str, str], raw: SendRaw, target: str
 ) -> None:
     received = await raw(shared_gateway, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 

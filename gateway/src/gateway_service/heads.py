@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -34,6 +35,12 @@ _NAMED_HARMLESS = frozenset((b"", b"close", b"keep-alive"))
 _FORWARDED_HOST = re.compile(rb"[A-Za-z0-9.\-:\[\]]{1,255}")
 
 
+@lru_cache(maxsize=1024)
+def _goes_on(name: bytes) -> bool:
+    # To many servers ``x_user_id`` is the same header as ``x-user-id``, so no name with ``_`` goes on.
+    return name not in _NOT_FORWARDED and not name.startswith(_NOT_FORWARDED_PREFIXES) and b"_" not in name
+
+
 class RequestHead:
     """What the gateway has to know of a request, read in one pass over its headers."""
 
@@ -48,8 +55,7 @@ class RequestHead:
         for name, value in scope["headers"]:
             if name in _NOTED:
                 self._note(name, value)
-            # To many servers ``x_user_id`` is the same header as ``x-user-id``, so no name with ``_`` goes on.
-            if name not in _NOT_FORWARDED and not name.startswith(_NOT_FORWARDED_PREFIXES) and b"_" not in name:
+            if _goes_on(name):
                 self._lines.append(name + b": " + value + b"\r\n")
         self.length = int(self._noted.get(b"content-length", b"0"))
         self.chunked = b"transfer-encoding" in self._noted

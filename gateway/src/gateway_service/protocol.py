@@ -6,7 +6,7 @@ A subclass, because uvicorn has no deadline for receiving a request, no bound on
 import re
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from common.errors import BadRequestError, MethodNotAllowedError, ServiceError, ServiceUnavailableError
 from common.request_id import valid_request_id
 from gateway_service.answers import error_message
+from gateway_service.corked import CorkedTransport
 from gateway_service.errors import HeadTooLargeError, RequestTimeoutError, TargetTooLongError
 from gateway_service.exchange import HANGUP_EXTENSION
 from gateway_service.limits import LIMITS_STATE, Limits
@@ -56,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_deadline = _NEVER
         self._write_deadline = _NEVER
         self._in_head = False
+        self._in_body = False
         self._begun = False
         self._head_bytes = 0
         self._unparsed_bytes = 0
@@ -66,7 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # The connection.
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
-        super().connection_made(transport)
+        super().connection_made(cast("Transport", CorkedTransport(transport, self.loop)))
         self._check()
         if len(self.connections) > self._limits.max_connections:
             self._refuse(ServiceUnavailableError())
@@ -142,6 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = now + self._limits.body_stall_timeout_seconds
         self._body_deadline = now + self._limits.body_timeout_seconds
         super().on_headers_complete()
+        self._in_body = True
 
     def on_body(self, body: bytes) -> None:
         self._deadline = self.loop.time() + self._limits.body_stall_timeout_seconds
@@ -154,6 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
+            self._in_body = False
             self._deadline = self._body_deadline = _NEVER
             super().on_message_complete()
 
@@ -204,9 +208,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._closing = True
         self._deadline = self._body_deadline = _NEVER
         cycle = self.cycle
-        if cycle is None or cycle.response_complete:
+        answered = cycle is None or cycle.response_complete
+        if answered and not self._in_body:
             self._answer_and_close(error)
-        elif not cycle.more_body:
+        elif answered:
+            self._close_gently()  # what is wrong is the rest of a body whose request has had its answer
+        elif not self._in_body:
             return  # requests before it are still being answered; ``on_response_complete`` closes after the last
         elif self.pipeline or cycle.response_started:
             self.transport.abort()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import uvicorn
 
 from common.testing import TEST_SECRETS
@@ -38,6 +39,12 @@ class Seen:
     def values(self, name: bytes) -> list[bytes]:
         return [value for known, value in self.headers if known == name]
 
+
+StartGateway = Callable[..., Awaitable[httpx.AsyncClient]]
+"""Starts a gateway with settings of the test's own; returns a client of it."""
+
+SendRaw = Callable[..., Awaitable[bytes]]
+"""Sends bytes as they are; returns every byte that came until the gateway closed or was silent for a while."""
 
 Handler = Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
 
