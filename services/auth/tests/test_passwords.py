@@ -92,6 +92,17 @@ async def test_the_loop_goes_on_while_bcrypt_works() -> None:
     assert turns > 10
 
 
+async def test_nobody_stands_in_line_for_ever() -> None:
+    hasher = PasswordHasher(rounds=4, slots=1, max_wait_seconds=0.02)
+    async with hasher.slot():
+        with pytest.raises(PasswordsBusyError):
+            async with hasher.slot():
+                pass
+    async with hasher.slot() as slot:  # and the slot was not lost
+        assert await slot.hash("correct horse battery")
+    hasher.close()
+
+
 async def test_the_line_has_an_end_and_moves_on() -> None:
     hasher = PasswordHasher(rounds=4, slots=2, max_waiting=1)
     inside = 0

@@ -269,7 +269,20 @@ async def test_internal_wants_a_service_token_for_the_operation(client: httpx.As
     assert (await login(client)).status_code == 200
 
 
-async def test_openapi_has_no_secrets_but_the_errors(client: httpx.AsyncClient) -> None:
+async def test_the_log_names_nobody_and_no_secret(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered = (await register(client, name="Ada Lovelace")).json()["data"]
+    await login(client)
+    await login(client, password="another secret")
+    await client.post("/api/auth/refresh", json={"refreshToken": registered["refreshToken"]})
+    written = caplog.text + capsys.readouterr().out
+    assert "/api/auth/login" in written
+    for secret in (PASSWORD, "another secret", "ada@", "Lovelace", registered["token"], registered["refreshToken"]):
+        assert secret not in written
+
+
+async def test_openapi_tells_what_can_go_wrong(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     assert set(paths["/api/auth/login"]["post"]["responses"]) == {"200", "401", "422", "429", "503"}
     assert "409" in paths["/api/auth/register"]["post"]["responses"]

@@ -29,7 +29,7 @@ class TooManyAttemptsError(TooManyRequestsError):
 
 
 class PasswordsBusyError(ServiceUnavailableError):
-    """The line for the password check is full; nothing was tried and nothing counted."""
+    """The line for the password check is full or slow; nothing was tried and nothing counted."""
 
     message = "Too many people are signing in right now. Please try again in a moment."
 

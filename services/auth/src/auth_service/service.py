@@ -71,9 +71,9 @@ class AuthService:
         # A refused one counts too: it tells whether an address is registered.
         allowance = await self._limiter.count(counted)
         key = email_key(email)
-        if await self._accounts.find_by_key(key) is not None:
-            raise EmailTakenError  # also found by the index below, but after the work of a hash
         async with self._passwords.slot() as passwords:
+            if await self._accounts.find_by_key(key) is not None:
+                raise EmailTakenError  # the index below would find it too, but after the work of a hash
             password_hash = await passwords.hash(password)
         account = Account(email=email, email_key=key, name=name, password_hash=password_hash)
         await self._accounts.add(account)
