@@ -19,7 +19,7 @@ from local_mesh.launch import die_with_parent
 from local_mesh.mongo import MongoChoice, choose_mongo
 from local_mesh.preflight import check_ports
 from local_mesh.problems import StartError
-from local_mesh.processes import MONGOD, SANDBOX, Ports, Process, select
+from local_mesh.processes import GATEWAY, MONGOD, PROCESSES, SANDBOX, Ports, Process, select
 from local_mesh.readiness import Watch, wait_for_primary, wait_until_ready
 from local_mesh.supervisor import Launch, Supervisor
 from local_mesh.vendors import GOOGLE_PLAY
@@ -34,12 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m local_mesh", description="Run the mesh on this machine.")
     parser.add_argument("service", nargs="?", help="only this service and what it needs")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when the calling process ends (Linux)")
+    parser.add_argument("--root", type=Path, default=CHECKOUT, help="where .env, .run and .data are (the checkout)")
     parsed = parser.parse_args(arguments)
     if parsed.die_with_parent:
         die_with_parent()
     try:
         with stop_signals():
-            run(CHECKOUT, os.environ, only=parsed.service)
+            run(parsed.root.resolve(), os.environ, only=parsed.service)
     except StartError as error:
         say(f"cannot run: {error}", to_stderr=True)
         return 1
@@ -125,6 +126,9 @@ def _bring_up(
         wait_for_primary(ports.of(MONGOD), watch, check)
     folders.gate.touch()
     addresses = {process: f"{ports.url(process)}/ready" for process in processes if process.module}
+    if not set(PROCESSES) - {MONGOD} <= set(processes):
+        # Ready is the gateway when all services are; here it only has to be there.
+        addresses[GATEWAY] = f"{ports.url(GATEWAY)}/health"
     wait_until_ready(addresses, watch, check)
 
 

@@ -46,7 +46,7 @@ SEEN_ONLY_BY: Mapping[str, frozenset[str]] = {
     "SMTP_URL": frozenset({AUTH.name}),
     "STABILITY_API_KEY": frozenset({IMAGE.name}),
     "STRIPE_SECRET_KEY": frozenset({COIN.name}),
-    "STRIPE_WEBHOOK_SECRET": frozenset({COIN.name, SANDBOX.name}),
+    "STRIPE_WEBHOOK_SECRET": frozenset({COIN.name}),
     "GOOGLE_APPLICATION_CREDENTIALS": frozenset({SUBSCRIPTION.name, COIN.name}),
     "AWS_ACCESS_KEY_ID": frozenset({IMAGE.name}),
     "AWS_SECRET_ACCESS_KEY": frozenset({IMAGE.name}),

@@ -17,11 +17,14 @@ from local_mesh.processes import Process
 STOP_SECONDS = 10
 """Life of a process after SIGTERM; then it is killed."""
 
+LONGEST_SOCKET_PATH = 90
+"""Unix sockets allow 104 bytes on macOS, 108 on Linux; supervisor adds a number of its own."""
+
 _GROUPS = ("base", "services", "edge")
 """Names of the groups by ``Process.stop_order``."""
 
 _SUPERVISORD = """\
-; Made by the local run. In this folder, `supervisorctl status` and `supervisorctl restart services:coin` work.
+; Made by the local run.
 [supervisord]
 nodaemon=true
 silent=true
@@ -29,7 +32,10 @@ logfile=supervisord.log
 logfile_maxbytes=1MB
 logfile_backups=1
 pidfile=supervisord.pid
+"""
 
+_CONTROL = """
+; For `supervisorctl status` or `supervisorctl restart services:coin` in this folder.
 [unix_http_server]
 file=supervisor.sock
 chmod=0700
@@ -83,10 +89,10 @@ class Launch:
         )
 
 
-def render_config(processes: Iterable[Process]) -> str:
+def render_config(processes: Iterable[Process], *, control: bool = True) -> str:
     """Write supervisor's configuration; no path and no value of the user's is in it, so nothing needs escaping."""
     processes = list(processes)
-    parts = [_SUPERVISORD]
+    parts = [_SUPERVISORD, _CONTROL] if control else [_SUPERVISORD]
     parts += [_PROGRAM.format(name=process.name, stop_seconds=STOP_SECONDS) for process in processes]
     for order, group in enumerate(_GROUPS):
         if names := [process.name for process in processes if process.stop_order == order]:
@@ -117,7 +123,8 @@ class Supervisor:
         self._clear()
         for process, what in launches.items():
             replace_text(run / "launch" / f"{process.name}.json", what.to_json(), mode=0o600)
-        replace_text(run / "supervisord.conf", render_config(launches))
+        control = len(os.fsencode(run / "supervisor.sock")) <= LONGEST_SOCKET_PATH
+        replace_text(run / "supervisord.conf", render_config(launches, control=control))
         # What supervisord has in its environment its children's launcher sees, and no more than this.
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),

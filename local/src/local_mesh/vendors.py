@@ -1,7 +1,7 @@
 """The vendors, and how the sandbox stands in for one without credentials."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -17,20 +17,12 @@ class Vendor:
     key: str = ""
     """What the sandbox is sent as the credential; empty where the vendor wants a file."""
 
-    also: Mapping[str, str] = field(default_factory=dict)
-
     def is_real(self, settings: Mapping[str, str]) -> bool:
         return bool(settings.get(self.credential))
 
 
 STABILITY = Vendor("Stability AI", "STABILITY_API_KEY", "STABILITY_API_BASE", key="sk-sandbox-0000000000000000")
-STRIPE = Vendor(
-    "Stripe",
-    "STRIPE_SECRET_KEY",
-    "STRIPE_API_BASE",
-    key="sk_test_sandbox0000000000000000",
-    also={"STRIPE_WEBHOOK_SECRET": "whsec_sandbox0000000000000000"},
-)
+STRIPE = Vendor("Stripe", "STRIPE_SECRET_KEY", "STRIPE_API_BASE", key="sk_test_sandbox0000000000000000")
 GOOGLE_PLAY = Vendor("Google Play", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_PLAY_API_BASE")
 
 VENDORS = (STABILITY, STRIPE, GOOGLE_PLAY)
@@ -43,5 +35,4 @@ def stand_ins(settings: Mapping[str, str], sandbox_url: str, credentials_file: P
         if not vendor.is_real(settings):
             values[vendor.credential] = vendor.key or str(credentials_file)
             values[vendor.base] = sandbox_url
-            values.update(vendor.also)
     return values
