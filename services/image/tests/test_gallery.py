@@ -1,12 +1,254 @@
-"""The list of pictures, when there are none."""
+"""Lists, single pictures and their end; everything of one user, nothing of another."""
+
+import asyncio
+import base64
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import httpx
-import pytest
+
+from common.clock import utc_now
+from common.mongo import Database, new_id
+from common.pagination import PageQuery, encode_cursor
+from common.testing import user_headers
+from image_service.models import Image
+from image_service.store.images import ImageStore
+from image_service.testing import World
+
+Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+OTHER = "76543210fedcba9876543210"
+LISTED = {
+    "id", "imageUrl", "thumbnailUrl", "blurhash", "prompt", "stylePreset", "width", "height", "steps", "cfgScale",
+    "seed", "coinsUsed", "createdAt",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("cursor", ["x", "bm9uZQ", "W10"])
-async def test_a_foreign_cursor_is_refused_in_an_empty_list_too(client: httpx.AsyncClient, cursor: str) -> None:
-    response = await client.get("/api/image/history", params={"cursor": cursor})
+def assert_not_found(response: httpx.Response) -> None:
+    assert (response.status_code, response.json()["code"]) == (404, "image_not_found")
+    assert response.json()["message"] == "This picture does not exist."
 
-    assert response.status_code == 422
-    assert response.json()["details"][0]["field"] == "cursor"
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def draw(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
+    response = await client.post("/api/image/generate", json={"prompt": "a red fox"} | body)
+    images: list[dict[str, Any]] = response.json()["data"]["images"]
+    return images
+
+
+def some_image(user_id: str, **fields: Any) -> Image:
+    values: dict[str, Any] = {
+        "id": new_id(), "user_id": user_id, "generation_id": new_id(), "file": f"{'a' * 32}.png", "size_bytes": 1,
+        "sha256": "0", "prompt": "a fox", "negative_prompt": None, "style_preset": None, "width": 1024, "height": 1024,
+        "steps": 30, "cfg_scale": 7.0, "seed": 1, "coins_used": 10, "created_at": utc_now(),
+    }  # fmt: skip
+    return Image(**(values | fields))
+
+
+async def test_history_shows_what_was_ordered_without_bytes(client: httpx.AsyncClient) -> None:
+    drawn = (await draw(client, stylePreset="anime", width=896, height=1152, steps=20, cfgScale=5.5, seed=9))[0]
+    response = await client.get("/api/image/history?page=1&limit=10")
+    data = response.json()["data"]
+    assert data["pagination"] == {
+        "page": 1, "limit": 10, "total": 1, "totalPages": 1, "hasNext": False, "nextCursor": None,
+    }  # fmt: skip
+    assert set(data["images"][0]) == LISTED
+    assert data["images"][0] == {key: value for key, value in drawn.items() if key != "imageData"} | {
+        "stylePreset": "anime", "width": 896, "height": 1152, "steps": 20, "cfgScale": 5.5, "coinsUsed": 10,
+    }  # fmt: skip
+    assert "base64" not in response.text
+
+
+async def test_one_picture(client: httpx.AsyncClient) -> None:
+    drawn = (await draw(client))[0]
+    shown = (await client.get(f"/api/image/{drawn['id']}")).json()["data"]["image"]
+    assert set(shown) == LISTED | {"generationId", "imageData"}
+    assert shown["imageData"] is None
+    whole = (await client.get(f"/api/image/{drawn['id'].upper()}?include=imageData")).json()["data"]["image"]
+    assert whole == shown | {"imageData": drawn["imageData"]}
+    response = await client.get(f"/api/image/{drawn['id']}?include=everything")
+    assert (response.status_code, response.json()["details"][0]["field"]) == (422, "include")
+
+
+async def test_pages_are_newest_first_and_end(client: httpx.AsyncClient, database: Database, user_id: str) -> None:
+    images = [some_image(user_id, created_at=utc_now() + timedelta(seconds=n)) for n in range(25)]
+    await ImageStore(database).add_all([*images, some_image(OTHER)])
+    seen = []
+    for page, has_next in ((1, True), (2, True), (3, False), (4, False), (1_000_000_000, False)):
+        data = (await client.get(f"/api/image/history?page={page}&limit=10")).json()["data"]
+        seen += [image["id"] for image in data["images"]]
+        assert data["pagination"]["hasNext"] is has_next
+        assert (data["pagination"]["total"], data["pagination"]["totalPages"]) == (25, 3)
+    assert seen == [image.id for image in reversed(images)]
+
+
+async def test_a_cursor_neither_repeats_nor_skips_while_pictures_come_and_go(
+    client: httpx.AsyncClient, database: Database, user_id: str
+) -> None:
+    store = ImageStore(database)
+    moment = utc_now()
+    images = [some_image(user_id, created_at=moment + timedelta(milliseconds=n // 5)) for n in range(23)]
+    await store.add_all(images)
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        query = {"limit": "4"} | ({"cursor": cursor} if cursor else {})
+        data = (await client.get("/api/image/history", params=query)).json()["data"]
+        seen += [image["id"] for image in data["images"]]
+        cursor = data["pagination"]["nextCursor"]
+        if cursor is None:
+            break
+        await store.add_all([some_image(user_id, created_at=moment + timedelta(seconds=9))])
+        await client.delete(f"/api/image/{seen[0]}")
+    expected = sorted(images, key=lambda image: (image.created_at, image.id), reverse=True)
+    assert seen == [image.id for image in expected]
+
+
+async def test_a_cursor_that_is_none(client: httpx.AsyncClient) -> None:
+    for cursor in [
+        "x",
+        "",
+        "%00",
+        "W10",
+        encode_cursor(1, 2),
+        encode_cursor("a", "b"),
+        encode_cursor(2**62, "a"),
+        "A" * 513,
+    ]:
+        response = await client.get(f"/api/image/history?cursor={cursor}")
+        assert (response.status_code, response.json()["details"][0]["field"]) == (422, "cursor")
+
+
+async def test_a_page_that_is_none(client: httpx.AsyncClient) -> None:
+    for query in ["page=0", "limit=0", "limit=101", "page=x", "limit=1e2"]:
+        assert (await client.get(f"/api/image/history?{query}")).status_code == 422
+
+
+async def test_nobody_lists_anothers_pictures(client: httpx.AsyncClient, database: Database) -> None:
+    await ImageStore(database).add_all([some_image(OTHER)])
+    for query in [f"userId={OTHER}", "userId[$ne]=x", f"user_id={OTHER}", "deleted=true"]:
+        assert (await client.get(f"/api/image/history?{query}")).json()["data"]["images"] == []
+
+
+async def test_anothers_picture_does_not_exist(client: httpx.AsyncClient) -> None:
+    drawn = (await draw(client))[0]
+    headers = user_headers(OTHER)
+    for query in ("", "?include=imageData"):
+        assert_not_found(await client.get(f"/api/image/{drawn['id']}{query}", headers=headers))
+    assert_not_found(await client.delete(f"/api/image/{drawn['id']}", headers=headers))
+    assert (await client.get(f"/api/image/{drawn['id']}")).status_code == 200
+
+
+async def test_ids_that_are_none(client: httpx.AsyncClient) -> None:
+    for image_id in [
+        "0" * 24,
+        "x",
+        "0" * 23,
+        "0" * 25,
+        "%00",
+        "%ff%fe",
+        "..%2e",
+        "{$ne:1}",
+        "0" * 12,
+        "%F0%9F%A6%8A",
+        "a" * 5000,
+        "null",
+    ]:
+        assert_not_found(await client.get(f"/api/image/{image_id}"))
+        assert_not_found(await client.delete(f"/api/image/{image_id}"))
+
+
+async def test_a_deleted_picture_is_gone_with_its_file(
+    client: httpx.AsyncClient, database: Database, uploads: Path
+) -> None:
+    gone, kept = await draw(client, samples=2)
+    response = await client.delete(f"/api/image/{gone['id']}")
+    assert (response.status_code, response.json()["data"]) == (200, {"id": gone["id"], "deleted": True})
+    assert_not_found(await client.delete(f"/api/image/{gone['id']}"))
+    assert_not_found(await client.get(f"/api/image/{gone['id']}"))
+    assert (await client.get(gone["imageUrl"].removeprefix("http://localhost:5000"))).status_code == 404
+    data = (await client.get("/api/image/history")).json()["data"]
+    assert ([image["id"] for image in data["images"]], data["pagination"]["total"]) == ([kept["id"]], 1)
+    assert len(files_in(uploads)) == 1
+    left = await database["images"].find_one({"_id": gone["id"]})
+    assert left is not None
+    assert not {"prompt", "negative_prompt", "purge_at"} & set(left)
+
+
+async def test_of_ten_deletes_at_once_one_succeeds(client: httpx.AsyncClient) -> None:
+    drawn = (await draw(client))[0]
+    responses = await asyncio.gather(*(client.delete(f"/api/image/{drawn['id']}") for _ in range(10)))
+    assert sorted(response.status_code for response in responses) == [200] + [404] * 9
+
+
+async def test_a_file_that_could_not_be_deleted_is_deleted_later(
+    start: Start, world: World, database: Database, uploads: Path
+) -> None:
+    async with start(recovery_interval_seconds=0.05) as client:
+        drawn = (await draw(client))[0]
+        file = files_in(uploads)[0]
+        bytes_of_it = file.read_bytes()
+        file.unlink()
+        file.mkdir()  # which cannot be unlinked
+        assert (await client.delete(f"/api/image/{drawn['id']}")).status_code == 200
+        assert_not_found(await client.get(f"/api/image/{drawn['id']}"))
+        shutil.rmtree(file)
+        file.write_bytes(bytes_of_it)
+        await database["images"].update_one({"_id": drawn["id"]}, {"$set": {"purge_at": utc_now()}})
+        deadline = asyncio.get_running_loop().time() + 10
+        while file.exists():
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.02)
+
+
+async def test_a_late_repeat_of_the_insert_changes_nothing(database: Database, user_id: str) -> None:
+    store = ImageStore(database)
+    image = some_image(user_id)
+    await store.add_all([image])
+    await store.add_all([image])
+    assert await store.count(user_id) == 1
+    assert await store.delete(user_id, image.id, retry_seconds=60) == image.file
+    await store.add_all([image])
+    assert await store.count(user_id) == 0
+    assert await store.find(user_id, image.id) is None
+
+
+async def test_every_query_goes_by_an_index(database: Database, user_id: str) -> None:
+    store = ImageStore(database)
+    await store.ensure_indexes()
+    await store.add_all([some_image(user_id, created_at=utc_now() + timedelta(seconds=n)) for n in range(30)])
+    await database.command("profile", 2)
+    images, cursor = await store.page(user_id, PageQuery(limit=10))
+    await store.page(user_id, PageQuery(limit=10, cursor=cursor))
+    await store.count(user_id)
+    await store.delete(user_id, images[0].id, retry_seconds=0)
+    assert await store.claim_purge(retry_seconds=60) is not None
+    await database.command("profile", 0)
+    looked_at = [
+        entry
+        async for entry in database["system.profile"].find({"ns": f"{database.name}.images"})
+        if "planSummary" in entry
+    ]
+    assert len(looked_at) == 5
+    for entry in looked_at:
+        assert "COLLSCAN" not in entry["planSummary"]
+        assert not entry.get("hasSortStage")
+        assert entry["docsExamined"] <= 12
+        assert entry["keysExamined"] <= 31
+
+
+async def test_base64_of_every_length_is_right(client: httpx.AsyncClient, database: Database, uploads: Path) -> None:
+    drawn = (await draw(client))[0]
+    file = files_in(uploads)[0]
+    for length in (0, 1, 2, 3, 196_607, 196_608, 196_609):
+        file.write_bytes(bytes(length))
+        whole = await client.get(f"/api/image/{drawn['id']}?include=imageData")
+        data = whole.json()["data"]["image"]["imageData"].removeprefix("data:image/png;base64,")
+        assert base64.b64decode(data, validate=True) == bytes(length)
+        assert int(whole.headers["content-length"]) == len(whole.content)

@@ -33,9 +33,12 @@ def checked(data: bytes, *, width: int, height: int) -> bytes:
     Raises:
         ValueError: It is not. The size is read before anything is unpacked, so that a bomb stays shut.
     """
-    header = next(_chunks(data), (b"", b""))
-    if header[0] != b"IHDR" or len(header[1]) != 13 or struct.unpack(">II", header[1][:8]) != (width, height):
+    chunks = _chunks(data)
+    kind, content = next(chunks)
+    if kind != b"IHDR" or len(content) != 13 or struct.unpack(">II", content[:8]) != (width, height):
         raise ValueError("not a PNG of the size ordered")
+    for _ in chunks:
+        pass  # to the end, which Pillow would not miss
     try:
         with Pillow.open(io.BytesIO(data), formats=("PNG",)) as picture:
             picture.load()

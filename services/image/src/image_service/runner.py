@@ -3,7 +3,13 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from common.clock import utc_now
 from common.errors import ServiceError
@@ -102,8 +108,9 @@ class GenerationRunner:
         return generation
 
     async def _end_soon(self, generation: Generation) -> Generation:
+        # Only who is to be delivered pictures gains by waiting for the coin service to come back.
         retrying = AsyncRetrying(
-            stop=stop_after_delay(ENDING_SECONDS),
+            stop=stop_after_delay(ENDING_SECONDS) if generation.state == "stored" else stop_after_attempt(1),
             wait=wait_random_exponential(multiplier=0.2, max=2.0),
             retry=retry_if_exception_type(AWAY),
             reraise=True,

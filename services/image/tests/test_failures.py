@@ -1,0 +1,263 @@
+"""Whatever fails, wherever: the coins stay with the user, and nobody is left waiting."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from common.mongo import Database
+from image_service.testing import World, artifact, draw_png
+
+Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+FOX = {"prompt": "a red fox in the snow", "responseFormat": "url"}
+
+
+async def generate(client: httpx.AsyncClient, *, key: str | None = None, **body: Any) -> httpx.Response:
+    headers = {"Idempotency-Key": key} if key else {}
+    return await client.post("/api/image/generate", json=FOX | body, headers=headers)
+
+
+def assert_failure(response: httpx.Response, status: int, code: str) -> None:
+    body = response.json()
+    assert (response.status_code, body["code"]) == (status, code)
+    assert isinstance(body["message"], str)
+    if status == 503:
+        assert int(response.headers["Retry-After"]) > 0
+
+
+async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "it never came true"
+        await asyncio.sleep(0.01)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def put_a_file_in_its_place(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("not a folder")
+
+
+def put_back(folder: Path) -> None:
+    folder.unlink()
+    folder.mkdir()
+
+
+async def assert_nothing_happened(client: httpx.AsyncClient, world: World, database: Database, uploads: Path) -> None:
+    assert (world.coin.balance, world.coin.held, world.coin.captured) == (100, 0, {})
+    assert (await client.get("/api/image/history")).json()["data"]["images"] == []
+    assert await database["generations"].count_documents({"open": True}) == 0
+    assert files_in(uploads) == []
+
+
+def vendor_error(status: int, name: str, **headers: str) -> httpx.Response:
+    return httpx.Response(status, json={"id": "1", "name": name, "message": "vendor's words"}, headers=headers)
+
+
+REQUEST = httpx.Request("POST", "http://engine.test")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "code"),
+    [
+        (vendor_error(401, "unauthorized"), 502, "provider_failed"),
+        (vendor_error(403, "permission_denied"), 502, "provider_failed"),
+        (vendor_error(404, "not_found"), 502, "provider_failed"),
+        (vendor_error(400, "bad_request"), 502, "provider_failed"),
+        (vendor_error(402, "payment_required"), 503, "provider_unavailable"),
+        (vendor_error(400, "insufficient_balance"), 503, "provider_unavailable"),
+        (vendor_error(429, "rate_limit_exceeded"), 503, "provider_unavailable"),
+        (vendor_error(500, "server_error"), 503, "provider_unavailable"),
+        (httpx.Response(503, text="<html>"), 503, "provider_unavailable"),
+        (httpx.Response(302, headers={"Location": "http://127.0.0.1:1/"}), 502, "provider_failed"),
+        (httpx.Response(200, text="<html>garbage</html>"), 502, "provider_failed"),
+        (
+            httpx.Response(403, json={"id": "1", "name": "content_moderation", "errors": ["no"]}),
+            403,
+            "content_rejected",
+        ),
+        (httpx.ReadError("reset", request=REQUEST), 502, "provider_failed"),
+        (httpx.ReadTimeout("slow", request=REQUEST), 504, "provider_timeout"),
+    ],
+)
+async def test_the_engine_fails(
+    client: httpx.AsyncClient,
+    world: World,
+    database: Database,
+    uploads: Path,
+    answer: httpx.Response | Exception,
+    status: int,
+    code: str,
+) -> None:
+    world.engine.answers = [answer]
+    response = await generate(client, key="k", samples=2)
+    assert_failure(response, status, code)
+    assert "vendor" not in response.text
+    await assert_nothing_happened(client, world, database, uploads)
+    assert len(world.engine.orders) == 1, "an order that may have been read is not sent twice"
+    assert (await generate(client, key="k", samples=2)).json()["data"]["coinsUsed"] == 20
+
+
+async def test_the_vendors_retry_after_is_passed_on_within_reason(client: httpx.AsyncClient, world: World) -> None:
+    for said, told in (("7", "7"), ("0", "1"), ("99999", "300"), ("soon", "60"), ("-1", "60")):
+        world.engine.answers = [vendor_error(429, "rate_limit_exceeded", **{"Retry-After": said})]
+        assert (await generate(client)).headers["Retry-After"] == told
+
+
+async def test_an_engine_that_is_away_was_asked_twice(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path
+) -> None:
+    world.away = {"engine"}
+    assert_failure(await generate(client), 503, "provider_unavailable")
+    await assert_nothing_happened(client, world, database, uploads)
+    world.away = set()
+    world.engine.answers = [httpx.ConnectError("refused", request=REQUEST)]
+    assert (await generate(client)).status_code == 200
+
+
+async def test_an_engine_that_hangs(start: Start, world: World, database: Database, uploads: Path) -> None:
+    async with start(stability_timeout_seconds=0.2) as client:
+        world.engine.open.clear()
+        assert_failure(await generate(client), 504, "provider_timeout")
+        await assert_nothing_happened(client, world, database, uploads)
+
+
+async def test_an_answer_that_drips(start: Start, world: World, database: Database, uploads: Path) -> None:
+    async def drip() -> Any:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async with start(stability_timeout_seconds=0.3) as client:
+        world.engine.answers = [httpx.Response(200, stream=_Stream(drip()))]
+        assert_failure(await generate(client), 504, "provider_timeout")
+        await assert_nothing_happened(client, world, database, uploads)
+
+
+async def test_an_answer_without_end(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path
+) -> None:
+    async def flood() -> Any:
+        while True:
+            yield b" " * 1024 * 1024
+
+    world.engine.answers = [httpx.Response(200, stream=_Stream(flood()))]
+    assert_failure(await generate(client), 502, "provider_failed")
+    await assert_nothing_happened(client, world, database, uploads)
+
+
+class _Stream(httpx.AsyncByteStream):
+    def __init__(self, pieces: Any) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> Any:
+        return self._pieces
+
+
+async def test_the_storage_fails(client: httpx.AsyncClient, world: World, database: Database, uploads: Path) -> None:
+    put_a_file_in_its_place(uploads)
+    assert_failure(await generate(client, key="k", samples=3), 503, "storage_unavailable")
+    await assert_nothing_happened(client, world, database, uploads)
+    put_back(uploads)
+    assert (await generate(client, key="k", samples=3)).status_code == 200
+
+
+async def test_the_coin_service_is_away(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path
+) -> None:
+    world.away = {"coin"}
+    response = await generate(client, key="k")
+    assert_failure(response, 503, "service_unavailable")
+    assert world.engine.orders == [], "nothing is drawn that cannot be paid"
+    world.away = set()
+    # The giving back is repeated until it is heard: the hold might have arrived.
+    deadline = asyncio.get_running_loop().time() + 15
+    while await database["generations"].count_documents({"open": True}):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.05)
+    await assert_nothing_happened(client, world, database, uploads)
+    assert (await generate(client, key="k")).status_code == 200
+
+
+async def test_pictures_are_not_delivered_before_they_are_paid(start: Start, world: World, database: Database) -> None:
+    async with start(recovery_interval_seconds=0.1) as client:
+
+        async def draw_and_cut_the_line(_: httpx.Request) -> httpx.Response:
+            world.away = {"coin"}
+            return httpx.Response(200, json={"artifacts": [artifact(draw_png(), seed=3)]})
+
+        world.engine.answers = [draw_and_cut_the_line]
+        assert_failure(await generate(client, key="k"), 503, "charge_pending")
+        assert (world.coin.balance, world.coin.held) == (90, 10)
+        assert (await client.get("/api/image/history")).json()["data"]["images"] == []
+
+        world.away = set()
+        await until(lambda: world.coin.held == 0)
+        response = await generate(client, key="k")
+        assert response.headers["Idempotent-Replayed"] == "true"
+        assert response.json()["data"]["remainingCoins"] == 90
+        assert (world.coin.balance, len(world.engine.orders)) == (90, 1)
+        history = (await client.get("/api/image/history")).json()["data"]["images"]
+        assert [image["id"] for image in history] == [response.json()["data"]["images"][0]["id"]]
+
+
+@pytest.mark.parametrize("fault", [500, 502, 503, 504])
+async def test_a_short_fault_of_the_coin_service_is_not_noticed(
+    client: httpx.AsyncClient, world: World, fault: int
+) -> None:
+    async def draw_then_fail(_: httpx.Request) -> httpx.Response:
+        world.coin.fail_next = [fault, fault]
+        return httpx.Response(200, json={"artifacts": [artifact(draw_png(), seed=3)]})
+
+    world.engine.answers = [draw_then_fail]
+    assert (await generate(client)).json()["data"]["remainingCoins"] == 90
+    assert (world.coin.balance, world.coin.held) == (90, 0)
+
+
+async def test_coins_that_somebody_else_gave_back_buy_nothing(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path
+) -> None:
+    async def draw_while_an_operator_voids(_: httpx.Request) -> httpx.Response:
+        document = await database["generations"].find_one()
+        assert document is not None
+        await world.coin.client().void(document["user_id"], key=f"generation:{document['_id']}")
+        return httpx.Response(200, json={"artifacts": [artifact(draw_png(), seed=3)]})
+
+    world.engine.answers = [draw_while_an_operator_voids]
+    assert_failure(await generate(client, key="k"), 503, "generation_failed")
+    await assert_nothing_happened(client, world, database, uploads)
+    assert (await generate(client, key="k")).status_code == 200
+
+
+async def test_the_line_is_bounded(start: Start, world: World, database: Database) -> None:
+    async with start(max_concurrent_generations=1, max_waiting_generations=1, max_wait_seconds=0.3) as client:
+        world.engine.open.clear()
+        tasks = {asyncio.create_task(generate(client)) for _ in range(2)}
+        await until(lambda: world.engine.orders and world.coin.held == 20)
+        assert_failure(await generate(client), 503, "too_busy")  # no place in the line
+        refused, drawing = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert_failure(await refused.pop(), 503, "too_busy")  # its turn never came
+        world.engine.open.set()
+        assert (await drawing.pop()).status_code == 200
+        assert (world.coin.balance, world.coin.held, len(world.engine.orders)) == (90, 0, 1)
+
+
+async def test_one_user_cannot_take_all_places(start: Start, world: World) -> None:
+    async with start(max_generations_per_user=2) as client:
+        world.engine.open.clear()
+        tasks = [asyncio.create_task(generate(client)) for _ in range(2)]
+        await until(lambda: len(world.engine.orders) == 2)
+        refused = await generate(client)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_generations")
+        assert int(refused.headers["Retry-After"]) > 0
+        world.engine.open.set()
+        assert [(await task).status_code for task in tasks] == [200, 200]
+        assert (await generate(client)).status_code == 200
