@@ -130,8 +130,8 @@ class Subscription(BaseModel):
         return unheard and now < self.expires_at + outage_grace
 
     def needs_acknowledgement(self, now: datetime) -> bool:
-        """Whether Google will refund it unless it is acknowledged; what is pending must never be."""
-        return not self.acknowledged and self.paid and self.covers(now)
+        """Whether Google will refund it unless it is acknowledged; what is pending covers nothing and must never be."""
+        return not self.acknowledged and self.covers(now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,9 +172,8 @@ def _said(purchase: Purchase, subscription_id: str, known: Subscription | None, 
         "verified_at": asked_at,
         "recheck_at": None,
     }
-    if purchase.status is SubscriptionStatus.PENDING or (
-        purchase.grants_at(asked_at) and purchase.paid and not said["acknowledged"]
-    ):
+    unacknowledged = purchase.grants_at(asked_at) and not said["acknowledged"]
+    if unacknowledged or purchase.status is SubscriptionStatus.PENDING:
         said["recheck_at"] = (known.recheck_at if known is not None else None) or asked_at + RECHECK_FIRST
     return said
 
