@@ -13,9 +13,6 @@ class Settings(ServiceSettings):
 
     auth_url: AnyHttpUrl = AnyHttpUrl("http://auth:5001")
 
-    http_timeout_seconds: float = Field(default=2.5, gt=0)
-    """One try of a call to auth. There are three, and together they end before the gateway's 10 s do."""
-
     heal_interval_seconds: float = Field(default=2.0, gt=0)
     """Between two looks for changes that were left half-way, give or take a quarter."""
 
