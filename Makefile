@@ -12,6 +12,7 @@ SERVICES := auth user coin image subscription gateway sandbox
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo "  make run-<name>   Run one and what it needs: $(SERVICES)"
+	@echo "  make up-<name>    The same in containers, its code mounted and reloaded"
 	@echo "  PORT_BASE=6000 make run moves every port; PYTEST_ARGS='-k ledger' make test picks tests"
 
 # Targets below that need the virtual environment depend on one of these two; both are quick when nothing changed.
@@ -63,16 +64,31 @@ format: installed-dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: installed-dev ## Measure the running mesh
-	@$(BIN)/python -m bench
+bench: installed-dev ## Measure a mesh started for the purpose
+	@$(BIN)/python bench $(BENCH_ARGS)
 
 .PHONY: up
 up: ## Build and start the containers, and wait until they are healthy
 	@docker compose up --detach --build --wait
+	@echo "ready: http://localhost:$${GATEWAY_PORT:-5000}   logs: docker compose logs --follow   stop: make down"
+
+# The service's code is mounted and reloads on every change; the gateway comes along so that it can be reached.
+UP_ONE := $(addprefix up-,auth user coin image subscription gateway)
+.PHONY: $(UP_ONE)
+$(UP_ONE): up-%:
+	@docker compose --file docker-compose.yml --file docker-compose.dev.yml up --build $(sort gateway $*)
 
 .PHONY: down
 down: ## Stop the containers; their data stays
 	@docker compose down
+
+.PHONY: requests
+requests: installed-dev ## Write docs/requests.http and the Postman collection from the running gateway's schema
+	@$(BIN)/python docs/build_requests.py
+
+.PHONY: constraints
+constraints: ## Pin the newest versions of everything in constraints.txt
+	@sh local/constraints.sh
 
 .PHONY: clean
 clean: ## Remove what tools made (.venv, caches); .data stays

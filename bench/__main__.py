@@ -66,15 +66,14 @@ async def generations(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None
             )
             for token in tokens
         ]
+        one_a_connection = _one_a_connection(requests)
         for connections in (1, 4):
-            figures = await load.run(
-                mesh.url(),
-                lambda connection, _, requests=requests: requests[connection],
-                connections=connections,
-                seconds=seconds,
-                warm_up=1,
-            )
+            figures = await load.run(mesh.url(), one_a_connection, connections=connections, seconds=seconds, warm_up=1)
             print(f"  {connections:2} connections  {response_format:6}  {figures}")
+
+
+def _one_a_connection(requests: Sequence[bytes]) -> load.RequestOf:
+    return lambda connection, _: requests[connection]
 
 
 def memory(mesh: Mesh) -> None:
