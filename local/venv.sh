@@ -42,8 +42,10 @@ fingerprint() {
 install() {
     set -- --quiet --disable-pip-version-check --no-input "$@"
     [ ! -f constraints.txt ] || set -- --constraint constraints.txt "$@"
-    "$venv/bin/python" -m pip install "$@" ||
-        fail "the installation failed (see above): is there a network, and does pip find its index?"
+    "$venv/bin/python" -m pip install "$@" >"$venv/install.log" 2>&1 || {
+        tail -n 25 "$venv/install.log" >&2
+        fail "the installation failed (all of it in $venv/install.log): is there a network, and does pip find its index?"
+    }
 }
 
 if ! new_enough "$venv/bin/python"; then
