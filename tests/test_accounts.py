@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from journey.answers import Json, data, error
-from journey.phone import PASSWORD, Account, Caller, NewPhone, Phone, fresh_email
+from journey.phone import PASSWORD, Caller, NewPhone, Phone, fresh_email
 from journey.tokens import claims_of, header_of
 
 REGISTER = "/api/auth/register"

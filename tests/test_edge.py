@@ -119,9 +119,7 @@ IDENTITY_HEADERS = (
 async def test_identity_headers_change_nobody(new_phone: NewPhone, guest: Caller) -> None:
     ada, bob = await new_phone(), await new_phone()
     claimed = dict.fromkeys(IDENTITY_HEADERS, ada.account.id)
-    for extra in ({}, {"Connection": ", ".join(IDENTITY_HEADERS)}, {"Connection": "Authorization"}):
-        headers = {**claimed, **extra}
-
+    for headers in (claimed, {**claimed, "Connection": ", ".join(IDENTITY_HEADERS)}):
         profile = data(await bob.send("GET", "/api/user/profile", headers=headers))
         assert profile["id"] == bob.account.id
         error(await guest.send("GET", "/api/user/profile", headers=headers), 401)

@@ -28,6 +28,8 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH
 
 
 _SETTINGS = {
+    # Most journeys begin with a registration; what a slow hash is for is none of their matter.
+    "BCRYPT_ROUNDS": "4",
     # Enough for a picture on a busy machine, and short enough to wait for when the engine hangs.
     "STABILITY_TIMEOUT_SECONDS": "8",
     # What a killed image service left behind is picked up after this long.
