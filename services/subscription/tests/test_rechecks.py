@@ -108,6 +108,21 @@ async def test_a_purchase_refunded_meanwhile_is_left_alone(
     assert await rechecker(service).look() == 0
 
 
+async def test_a_not_found_in_the_background_ends_nothing_that_is_paid_for(
+    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+) -> None:
+    play.put("t1")
+    play.acknowledge_answers = [400]
+    await verify(service)
+    clock.turn(minutes=1)
+    play.answers = [404]
+    assert await rechecker(service).look() == 1
+    assert (await service.entitlement(ADA)).active
+    clock.turn(hours=1)
+    assert await rechecker(service).look() == 1
+    assert len(play.acknowledged) == 1
+
+
 async def test_what_google_says_of_acknowledging_a_pending_purchase_means_nothing(
     service: SubscriptionService, play: "FakePlay"
 ) -> None:

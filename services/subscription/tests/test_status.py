@@ -64,6 +64,20 @@ async def test_an_expiry_is_seen_and_never_asked_about_again(
     assert len(play.reads) == 2
 
 
+async def test_an_expiry_without_a_time_keeps_the_known_one(
+    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+) -> None:
+    play.put("t1", days=1)
+    known = await verify(service)
+    clock.turn(days=2)
+    play.put("t1", "EXPIRED", days=None)
+    ended = await service.status(ADA)
+    assert told(ended) == ("expired", False)
+    assert known.subscription is not None
+    assert ended.subscription is not None
+    assert ended.subscription.expires_at == known.subscription.expires_at
+
+
 @pytest.mark.parametrize("answer", [404, 410])
 async def test_a_token_that_google_forgot_after_its_expiry_is_over(
     service: SubscriptionService, play: "FakePlay", clock: "Clock", answer: int
@@ -108,7 +122,9 @@ async def test_the_last_known_state_holds_while_google_is_down(
     assert entitlement.covers(clock.now)
     assert not entitlement.covers(clock.now + timedelta(minutes=2))  # then it is asked again
     # Not for ever: three days after the expiry.
-    clock.turn(days=2, seconds=1)
+    clock.turn(days=2, seconds=-10)
+    assert (await service.entitlement(ADA)).until == clock.now + timedelta(seconds=10)
+    clock.turn(seconds=11)
     assert not (await service.status(ADA)).is_active
     assert not (await service.entitlement(ADA)).active
     # And what Google says when it is back counts again.
