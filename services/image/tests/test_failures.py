@@ -106,6 +106,15 @@ async def test_the_engine_fails(
     assert (await generate(client, key="k", samples=2)).json()["data"]["coinsUsed"] == 20
 
 
+async def test_an_account_that_is_gone_draws_nothing(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path
+) -> None:
+    world.coin.has_account = False
+    assert_failure(await generate(client), 401, "invalid_token")
+    await assert_nothing_happened(client, world, database, uploads)
+    assert world.engine.orders == []
+
+
 async def test_the_vendors_retry_after_is_passed_on_within_reason(client: httpx.AsyncClient, world: World) -> None:
     for said, told in (("7", "7"), ("0", "1"), ("99999", "300"), ("soon", "60"), ("-1", "60")):
         world.engine.answers = [vendor_error(429, "rate_limit_exceeded", **{"Retry-After": said})]

@@ -1,7 +1,14 @@
 """Errors that are remembered: a generation's failure as it is stored, and as it is raised again for each who waits."""
 
 from common.clients.coin import InsufficientCoinsError
-from common.errors import InternalError, ServiceError, ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
+from common.errors import (
+    InternalError,
+    InvalidTokenError,
+    ServiceError,
+    ServiceUnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from common.logging import get_logger
 from common.mongo import DATABASE_UNAVAILABLE
 from image_service.errors import (
@@ -24,6 +31,7 @@ _BY_CODE: dict[str, type[ServiceError]] = {
         GenerationFailedError,
         InsufficientCoinsError,
         InternalError,
+        InvalidTokenError,
         ProviderFailedError,
         ProviderTimeoutError,
         ProviderUnavailableError,

@@ -2,8 +2,9 @@
 
 import asyncio
 
+from common.clients.auth import AccountNotFoundError
 from common.clients.coin import CoinClient, HoldNotFoundError, HoldResolvedError, InsufficientCoinsError
-from common.errors import ServiceError, UpstreamTimeoutError
+from common.errors import InvalidTokenError, ServiceError, UpstreamTimeoutError
 from common.logging import get_logger
 from image_service.covers import Covers
 from image_service.models import Cover, Generation
@@ -30,6 +31,7 @@ class Funds:
 
         Raises:
             InsufficientCoinsError: Details: ``required``, ``balance`` and ``affordable``, the settings that would do.
+            InvalidTokenError: The account is gone.
         """
         if await self._covers.take(generation):
             return "subscription"
@@ -38,6 +40,8 @@ class Funds:
                 await self._coins.hold(generation.user_id, generation.price_coins, key=generation.coin_key)
         except TimeoutError as error:
             raise UpstreamTimeoutError from error
+        except AccountNotFoundError as error:
+            raise InvalidTokenError from error
         except InsufficientCoinsError as error:
             raise InsufficientCoinsError(details=_with_affordable(error, generation)) from error
         return "coins"
@@ -74,6 +78,8 @@ class Funds:
                 await self._coins.void(generation.user_id, key=generation.coin_key)
             except HoldResolvedError:
                 logger.critical("coins of a failed generation were taken", key=generation.coin_key)
+            except AccountNotFoundError:
+                pass  # no account, no wallet, no coins set aside
 
     async def _remaining(self, user_id: str) -> int | None:
         try:

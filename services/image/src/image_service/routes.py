@@ -137,7 +137,9 @@ async def get_image(
     return marks.response(ImageRead(image=read), pictures, {})
 
 
-@router.delete("/{image_id:image_id}", responses=responses(InvalidTokenError, ImageNotFoundError))
+@router.delete(
+    "/{image_id:image_id}", responses=responses(InvalidTokenError, ImageNotFoundError, ValidationFailedError)
+)
 async def delete_image(image_id: ImageId, user: CurrentUserDep, gallery: GalleryDep) -> Envelope[DeletedRead]:
     """Delete one picture and its file."""
     await gallery.delete(user.id, image_id)
@@ -147,7 +149,10 @@ async def delete_image(image_id: ImageId, user: CurrentUserDep, gallery: Gallery
 @uploads.get(
     "/{name}",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}, **responses(NotFoundError, StorageUnavailableError)},
+    responses={
+        200: {"content": {"image/png": {}}},
+        **responses(NotFoundError, ValidationFailedError, StorageUnavailableError),
+    },
 )
 @uploads.head("/{name}", include_in_schema=False)
 async def get_upload(name: str, request: Request, storage: StorageDep) -> Response:
