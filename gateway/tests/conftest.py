@@ -1,6 +1,7 @@
 """A gateway on a real socket before a service that does what the test tells it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -11,12 +12,15 @@ import pytest_asyncio
 
 from common.testing import user_headers
 from gateway_service.testing import (
+    AssertFailure,
+    AssertRefused,
     ScriptedService,
     SendRaw,
     StartGateway,
     gateway_settings,
     running_gateway,
     running_service,
+    statuses,
 )
 
 USER = "0123456789abcdef01234567"
@@ -98,3 +102,35 @@ def raw() -> SendRaw:
         return bytes(received)
 
     return send
+
+
+@pytest.fixture
+def assert_refused() -> AssertRefused:
+    """Check that these bytes are one failure of this status and code, after which the connection closes."""
+
+    def check(received: bytes, status: int, code: str) -> None:
+        assert statuses(received) == [status]
+        head, _, body = received.partition(b"\r\n\r\n")
+        parsed = json.loads(body)
+        assert (parsed["success"], parsed["code"]) == (False, code)
+        assert b"\r\nx-request-id: " + parsed["requestId"].encode() in head
+        assert b"\r\nconnection: close" in head
+        assert b"\r\nx-content-type-options: nosniff" in head
+
+    return check
+
+
+@pytest.fixture
+def assert_failure() -> AssertFailure:
+    """Check that an answer is a failure of this status and code, in the wire's one body."""
+
+    def check(reply: httpx.Response, status: int, code: str) -> None:
+        body = reply.json()
+        assert (reply.status_code, body["code"]) == (status, code)
+        assert set(body) == {"success", "code", "message", "details", "requestId"}
+        assert body["success"] is False
+        assert body["requestId"] == reply.headers["x-request-id"]
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.headers["cache-control"] == "no-store"
+
+    return check

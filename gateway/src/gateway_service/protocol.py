@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from common.errors import BadRequestError, MethodNotAllowedError, ServiceError, ServiceUnavailableError
@@ -56,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """For what is being received: a head, the next piece of a body; never, between requests."""
         self._body_deadline = _NEVER
         self._write_deadline = _NEVER
+        self._running: RequestResponseCycle | None = None
         self._in_head = False
         self._in_body = False
         self._begun = False
@@ -161,6 +163,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = self._body_deadline = _NEVER
             super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._closing and self.cycle.response_complete and not self.transport.is_closing():
@@ -218,10 +224,8 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.pipeline or cycle.response_started:
             self.transport.abort()
         else:
-            cycle.disconnected = True  # nothing the application says goes out from here on
             self._answer_and_close(error)
             self._hang_up()
-            cycle.message_event.set()
 
     def _answer_and_close(self, error: ServiceError) -> None:
         sent_id = next((value.decode("latin-1") for name, value in self.headers or [] if name == b"x-request-id"), None)
@@ -237,7 +241,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._limits.linger_seconds
 
     def _hang_up(self) -> None:
+        """Let the application know that there is nobody to answer; nothing it says goes out from here on."""
         self.gone = True
+        if self._running is not None and not self._running.response_complete:
+            # uvicorn tells only the latest of pipelined requests.
+            self._running.disconnected = True
+            self._running.message_event.set()
         if self.on_hangup is not None:
             self.on_hangup()
             self.on_hangup = None

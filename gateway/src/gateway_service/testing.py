@@ -46,6 +46,9 @@ StartGateway = Callable[..., Awaitable[httpx.AsyncClient]]
 SendRaw = Callable[..., Awaitable[bytes]]
 """Sends bytes as they are; returns every byte that came until the gateway closed or was silent for a while."""
 
+AssertRefused = Callable[[bytes, int, str], None]
+AssertFailure = Callable[[httpx.Response, int, str], None]
+
 Handler = Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -122,6 +125,21 @@ class ScriptedService:
                 raise asyncio.IncompleteReadError(b"", size)
             self.arriving += piece
             size -= len(piece)
+
+
+def statuses(received: bytes) -> list[int]:
+    """Read the statuses of all answers; raises if a body is not as long as it was said to be."""
+    found = []
+    while received:
+        head, _, rest = received.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        found.append(int(lines[0].split()[1]))
+        lengths = [int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")]
+        length = lengths[0] if lengths else 0
+        if len(rest) < length:
+            raise AssertionError("an answer was cut short")
+        received = rest[length:]
+    return found
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> None:
