@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
+from common.clients.auth import AccountNotFoundError
 from common.errors import ConflictError, NotFoundError, ServiceError
 from common.http import ServiceClient, path_segment
 from common.schemas import Coins, ObjectIdStr, ReadModel, RequestModel, Text
@@ -77,7 +78,7 @@ class CoinClient(ServiceClient):
     """Every call may be repeated: reads, and writes under a key."""
 
     service = "coin"
-    raises = (InsufficientCoinsError, HoldResolvedError, HoldNotFoundError)
+    raises = (InsufficientCoinsError, HoldResolvedError, HoldNotFoundError, AccountNotFoundError)
 
     async def wallet(self, user_id: str) -> Wallet:
         answer = await self._call("GET", f"/internal/wallets/{path_segment(user_id)}", scope=READ_SCOPE)
@@ -87,6 +88,7 @@ class CoinClient(ServiceClient):
         """Set ``coins`` aside.
 
         Raises:
+            AccountNotFoundError: Nobody has this id, and nobody had when the wallet would have been opened.
             InsufficientCoinsError: Nothing was set aside.
             HoldResolvedError: This hold was ended already.
         """
@@ -107,6 +109,7 @@ class CoinClient(ServiceClient):
         """Give a hold back whole.
 
         Raises:
+            AccountNotFoundError: As for the hold: nothing was ever set aside.
             HoldResolvedError: It was captured already.
         """
         body = VoidRequest(user_id=user_id, key=key)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from common.auth import ServiceTokenSigner
+from common.clients.auth import AccountNotFoundError
 from common.clients.coin import CoinClient, HoldNotFoundError, HoldResolvedError, InsufficientCoinsError
 from common.errors import ServiceError, error_body
 from common.testing.apps import TEST_SECRETS
@@ -16,11 +17,13 @@ class FakeCoin:
 
     Attributes:
         balance: Coins that can be spent.
+        has_account: ``False`` for somebody who is gone and never had a wallet.
         fail_next: Statuses with which the next calls are answered instead, first one first.
     """
 
     def __init__(self, *, balance: int = 0) -> None:
         self.balance = balance
+        self.has_account = True
         self.captured: dict[str, int] = {}
         self.fail_next: list[int] = []
         self._holds: dict[str, int] = {}
@@ -46,6 +49,8 @@ class FakeCoin:
             return httpx.Response(status, json=error_body("internal_error", "failed on purpose", None, "test"))
         body: dict[str, Any] = json.loads(request.content or b"{}")
         try:
+            if not self.has_account:
+                raise AccountNotFoundError
             match request.url.path.split("/")[2]:
                 case "holds":
                     self._hold(body["key"], body["coins"])
