@@ -200,12 +200,12 @@ async def test_a_slow_google_is_not_waited_for(make_service: "MakeService", play
     loop = asyncio.get_running_loop()
     begun = loop.time()
     entitlement = await service.entitlement(ADA)
-    assert loop.time() - begun < 2.5
+    assert loop.time() - begun < 4  # of a question that takes up to 6
     assert entitlement.covers(clock.now)  # the last known state holds
     assert entitlement.until == clock.now + timedelta(minutes=1)
     begun = loop.time()
     assert (await service.entitlement(ADA)).active
-    assert loop.time() - begun < 0.5  # late comers do not wait as long again
+    assert loop.time() - begun < 1.2  # late comers do not wait as long again
     play.gate.set()
     assert told(await service.status(ADA)) == ("active", True)
     assert len(play.reads) == 2  # the question under way was not asked anew
