@@ -125,6 +125,16 @@ async def test_a_payment_that_completes_later_is_credited_then(phone: Phone, san
     assert data(await phone.post(BUY, order(payment)))["balance"] == 200
 
 
+async def test_a_payment_made_for_somebody_else_is_theirs(new_phone: NewPhone, sandbox: Sandbox) -> None:
+    ada, bob = await new_phone(), await new_phone()
+    payment = fresh_payment(prefix="pi")
+    await sandbox.put_payment(payment, metadata={"user_id": ada.account.id})
+
+    error(await bob.post(BUY, order(payment)), 409, "payment_already_used")
+
+    assert data(await ada.post(BUY, order(payment)))["balance"] == 200
+
+
 @pytest.mark.parametrize(
     "twist",
     [" {}", "{} ", "{}\u200b", "{}\n", "{}/", "{}?x=1", "{}%20", "../{}"],

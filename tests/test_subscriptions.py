@@ -150,14 +150,40 @@ async def test_a_purchase_belongs_to_one_account(new_phone: NewPhone) -> None:
     assert states == ["active", "none"]
 
 
-async def test_a_subscription_makes_pictures_free(phone: Phone) -> None:
+async def test_a_purchase_that_google_knows_as_somebody_elses_is_refused(new_phone: NewPhone, sandbox: Sandbox) -> None:
+    ada, bob = await new_phone(), await new_phone()
+    token = fresh_purchase()
+    await sandbox.put_purchase(token, productId="pro_monthly", accountId=ada.account.id)
+
+    error(await bob.post(VERIFY, purchase(token)), 409, "purchase_already_linked")
+
+    assert (await verified(ada, token))["isActive"]
+
+
+async def test_an_upgrade_takes_the_place_of_what_it_continues(new_phone: NewPhone, sandbox: Sandbox) -> None:
+    ada, bob = await new_phone(), await new_phone()
+    old, new = fresh_purchase(), fresh_purchase()
+    await verified(ada, old)
+    await sandbox.put_purchase(new, productId="pro_monthly", linkedPurchaseToken=old)
+
+    upgraded = await verified(ada, new)
+
+    assert upgraded["isActive"]
+    error(await bob.post(VERIFY, purchase(new)), 409, "purchase_already_linked")
+    assert (await status(ada))["expiresAt"] == upgraded["expiresAt"]
+
+
+@pytest.mark.parametrize("coins_spent", [0, 100])
+async def test_a_subscription_makes_pictures_free(phone: Phone, coins_spent: int) -> None:
     await verified(phone, fresh_purchase())
+    if coins_spent:
+        data(await phone.post("/api/coin/deduct", {"amount": coins_spent}))
 
     content = await draw(phone)
 
-    assert (content["coinsUsed"], content["remainingCoins"]) == (0, 100)
-    assert await phone.balance() == 100
-    assert [entry["type"] for entry in await phone.transactions()] == ["bonus"]
+    assert (content["coinsUsed"], content["remainingCoins"]) == (0, 100 - coins_spent)
+    assert await phone.balance() == 100 - coins_spent
+    assert "generate" not in {entry["type"] for entry in await phone.transactions()}
 
 
 async def test_a_subscription_on_hold_covers_nothing(phone: Phone) -> None:

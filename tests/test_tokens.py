@@ -69,6 +69,7 @@ def misused(token: str, secrets: dict[str, str]) -> dict[str, str]:
         "audiences": changed(aud=[claims["aud"], "another-api"]),
         "for a service": changed(aud="coin"),
         "not yet": changed(nbf=now + 3600),
+        "exp a text": changed(exp=str(claims["exp"])),
         "HS512": _signed(claims, key, algorithm="HS512"),
         "service key": _signed(claims, secrets["SERVICE_SECRET"]),
         "service token": _service_token(secrets, "user", "user:read"),
@@ -105,6 +106,16 @@ async def test_tokens_for_something_else_are_refused(mesh: Mesh, phone: Phone, g
         answer = await guest.send("GET", PROFILE, headers=bearer(token))
         assert answer.status_code == 401, case
         error(answer, 401)
+
+
+@pytest.mark.processes
+async def test_an_account_that_does_not_exist_opens_no_wallet(mesh: Mesh, phone: Phone, guest: Caller) -> None:
+    nobody = _signed({**claims_of(phone.account.token), "sub": "f" * 24}, mesh.secrets()["JWT_SECRET"])
+    for endpoint in GUARDED:
+        if endpoint.path.split("/")[2] in ("user", "coin") or endpoint.path == "/api/image/generate":
+            answer = await guest.send(endpoint.method, endpoint.path, json=endpoint.body(), headers=bearer(nobody))
+            assert answer.status_code == 401, endpoint
+            error(answer, 401)
 
 
 @pytest.mark.processes

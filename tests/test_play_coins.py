@@ -1,0 +1,77 @@
+"""Buying coins at Google Play: looked up, credited once, then consumed."""
+
+import asyncio
+
+import pytest
+
+from journey.answers import Json, data, error
+from journey.phone import NewPhone, Phone, fresh_purchase
+from journey.polling import until
+from journey.sandbox import Sandbox
+
+BUY = "/api/coin/buy"
+
+
+def order(token: str, amount: int = 100, product: str = "coins_100") -> Json:
+    return {"amount": amount, "paymentMethod": "google_play", "transactionId": token, "productId": product}
+
+
+async def test_a_purchase_is_credited_and_consumed(phone: Phone, sandbox: Sandbox) -> None:
+    token = fresh_purchase()
+
+    content = data(await phone.post(BUY, order(token)))
+
+    assert content["balance"] == 200
+    assert content["transaction"]["paymentMethod"] == "google_play"
+    assert content["transaction"]["transactionId"] == token
+
+    async def consumed() -> bool:
+        calls = await sandbox.calls("google_play", containing=token)
+        return any(call["operation"] == "products.consume" for call in calls)
+
+    await until(consumed, "the purchase is consumed")
+    assert data(await phone.post(BUY, order(token)))["transaction"] == content["transaction"]
+    assert await phone.balance() == 200
+
+
+async def test_a_purchase_belongs_to_the_first_of_two_users(new_phone: NewPhone) -> None:
+    ada, bob = await new_phone(), await new_phone()
+    body = order(fresh_purchase())
+
+    answers = await asyncio.gather(*(phone.post(BUY, body) for phone in (ada, bob, ada, bob)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 409, 409]
+    assert sorted([await ada.balance(), await bob.balance()]) == [100, 200]
+
+
+@pytest.mark.parametrize(
+    ("story", "status", "code"),
+    [
+        ("pending", 402, "payment_not_completed"),
+        ("canceled", 402, "payment_not_completed"),
+        ("not-found", 404, "payment_not_found"),
+        ("gone", 404, "payment_not_found"),
+        ("unauthorized", 502, "payment_provider_unavailable"),
+        ("rate-limited", 502, "payment_provider_unavailable"),
+        ("error-500", 502, "payment_provider_unavailable"),
+    ],
+)
+async def test_what_was_not_paid_is_not_credited(phone: Phone, story: str, status: int, code: str) -> None:
+    error(await phone.post(BUY, order(fresh_purchase(story))), status, code)
+
+    assert await phone.balance() == 100
+
+
+@pytest.mark.parametrize(("amount", "product"), [(500, "coins_100"), (100, "coins_500"), (100, "pro_monthly")])
+async def test_a_product_is_worth_its_own_coins(phone: Phone, amount: int, product: str) -> None:
+    error(await phone.post(BUY, order(fresh_purchase(), amount, product)), 422)
+
+    assert await phone.balance() == 100
+
+
+async def test_a_failed_consumption_takes_no_coins_back(phone: Phone, sandbox: Sandbox) -> None:
+    token = fresh_purchase()
+    await sandbox.fault("google_play", operation="products.consume", status=500, times=2)
+
+    assert data(await phone.post(BUY, order(token)))["balance"] == 200
+    assert await phone.balance() == 200
