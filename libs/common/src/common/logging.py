@@ -7,14 +7,15 @@ from typing import Any
 
 import structlog
 
-from common.request_id import current_request_id
+from common.request_id import bound_request_id
 
 _configured_service = "pixelmint"
 
 
 def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event["service"] = _configured_service
-    event.setdefault("request_id", current_request_id())
+    if (request_id := bound_request_id()) is not None:
+        event.setdefault("request_id", request_id)
     return event
 
 

@@ -35,6 +35,11 @@ def bind_request(request_id: str | None, traceparent: str | None) -> str:
     return bound
 
 
+def bound_request_id() -> str | None:
+    """Return the id of the request being served, if this is work for one."""
+    return _request_id.get()
+
+
 def current_request_id() -> str:
     """Return the id of the request being served; work outside any request gets one of its own."""
     bound = _request_id.get()
