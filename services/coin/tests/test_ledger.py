@@ -9,12 +9,13 @@ import pytest
 
 from coin_service.earning import EarningService
 from coin_service.errors import EarnLimitReachedError
+from coin_service.holds import HoldService
 from coin_service.ledger import Ledger, Moved, Request
 from coin_service.models import Draft, Entry
 from coin_service.service import CoinService
 from coin_service.settings import EarnRule
 from coin_service.store import LedgerStore, from_document, to_document
-from common.clients.coin import InsufficientCoinsError
+from common.clients.coin import HoldResolvedError, InsufficientCoinsError
 from common.errors import ServiceUnavailableError, UpstreamTimeoutError
 from common.mongo import DATABASE_UNAVAILABLE, Database, DuplicateKeyError, new_id
 from common.testing.auth import FakeAuth
@@ -140,7 +141,8 @@ class Wire:
 
     def __init__(self, database: Database) -> None:
         self._real = database["entries"]
-        self.before_insert: list[Callable[[], Awaitable[None]]] = []
+        self.before_insert: list[Callable[[], Awaitable[object]]] = []
+        self.before_read: list[Callable[[], Awaitable[object]]] = []
         self.lost_answers = 0
         self.lost_inserts = 0
         self.lost_reads = 0
@@ -148,7 +150,12 @@ class Wire:
     def __getitem__(self, _: str) -> "Wire":
         return self
 
+    def find(self, query: Any) -> Any:
+        return self._real.find(query)
+
     async def find_one(self, *arguments: Any, **options: Any) -> Any:
+        if self.before_read:
+            await self.before_read.pop(0)()
         if self.lost_reads:
             self.lost_reads -= 1
             raise BROKEN("read lost")
@@ -205,6 +212,21 @@ async def test_entry_that_comes_between_is_seen(
     with pytest.raises(InsufficientCoinsError) as refused:
         await shaky.deduct(ada, 60, reason=None, request=new_request(ada))
     assert refused.value.details == {"required": 60, "balance": 50}
+    assert_sound(await chain(database, ada))
+
+
+@pytest.mark.parametrize("end", ["capture", "void"])
+async def test_hold_that_ends_between_two_reads(
+    wire: Wire, auth: FakeAuth, holds: HoldService, database: Database, ada: str, end: str
+) -> None:
+    store = LedgerStore(wire)  # type: ignore[arg-type]
+    other = HoldService(Ledger(store, auth.client(), signup_bonus_coins=100))
+    await holds.hold(ada, 40, key="g1")
+    wire.before_read = [
+        lambda: holds.void(ada, key="g1") if end == "capture" else holds.capture(ada, 40, key="g1", reference=None)
+    ]
+    with pytest.raises(HoldResolvedError):
+        await (other.capture(ada, 40, key="g1", reference=None) if end == "capture" else other.void(ada, key="g1"))
     assert_sound(await chain(database, ada))
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from common.testing import service_token, user_headers
-from common.testing.auth import FakeAuth
+from common.testing.auth import FakeAuth, Fault
 
 Json = dict[str, Any]
 
@@ -197,6 +197,14 @@ async def test_auth_is_asked_at_the_first_touch_only(client: httpx.AsyncClient, 
     auth.away = True
     assert (await post(client, ada, "deduct", {"amount": 1}))["balance"] == 99
     assert auth.calls == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.ANSWER_LOST])
+async def test_short_fault_of_auth_is_not_noticed(
+    client: httpx.AsyncClient, auth: FakeAuth, ada: str, fault: Fault
+) -> None:
+    auth.faults = [fault]
+    assert (await post(client, ada, "deduct", {"amount": 1}))["balance"] == 99
 
 
 async def test_every_public_route_wants_a_users_token(client: httpx.AsyncClient) -> None:

@@ -25,10 +25,18 @@ UNCREDITED_SECONDS = 3600.0
 class ConsumptionService:
     """Right after the purchase, and again from the background until it is done."""
 
-    def __init__(self, payments: PaymentStore, entries: LedgerStore, play: GooglePlayProvider) -> None:
+    def __init__(
+        self,
+        payments: PaymentStore,
+        entries: LedgerStore,
+        play: GooglePlayProvider,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         self._payments = payments
         self._entries = entries
         self._play = play
+        self._poll_seconds = poll_seconds
 
     async def settle(self, payment_id: str) -> None:
         """Consume one credited purchase if that is still open; a failure is left to the background."""
@@ -49,7 +57,7 @@ class ConsumptionService:
                 logger.warning("consumption waits for the database", error=type(error).__name__)
             except Exception:
                 logger.exception("consumption failed")
-            await asyncio.sleep(POLL_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - parts the processes
+            await asyncio.sleep(self._poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311 - parts the processes
 
     async def _take_up(self, payment: OpenPayment) -> None:
         if await self._entries.find_by_payment(payment.id) is not None:

@@ -24,6 +24,9 @@ logger = get_logger(__name__)
 MOVE_SECONDS = 8.0
 """How long one operation may fight for its place; less than the gateway's 10 s."""
 
+ACCOUNT_SECONDS = 5.0
+"""How long auth may take, retries included, to say whether there is such an account."""
+
 MAX_PAUSE_SECONDS = 0.25
 OPENING_TRIES = 8
 BUSY_RETRIES = 20
@@ -161,8 +164,9 @@ class Ledger:
 
     async def _open(self, user_id: str) -> Entry | None:
         try:
-            await self._accounts.account(user_id)
-        except (UpstreamError, UpstreamTimeoutError) as error:
+            async with asyncio.timeout(ACCOUNT_SECONDS):
+                await self._accounts.account(user_id)
+        except (TimeoutError, UpstreamError, UpstreamTimeoutError) as error:
             raise ServiceUnavailableError from error
         bonus = self._signup_bonus_coins
         draft = Draft(

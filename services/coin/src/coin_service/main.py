@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
 import httpx
@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
                 timeout_seconds=settings.provider_timeout_seconds,
                 transport=roads.google,
             ) as google,
+            _google_credentials(settings, roads.google_tokens) as credentials,
         ):
             entries, payments = LedgerStore(database), PaymentStore(database)
             await entries.ensure_schema()
@@ -70,7 +71,6 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
                 AuthClient(auth, app.state.service_token_signer),
                 signup_bonus_coins=settings.signup_bonus_coins,
             )
-            credentials = _google_credentials(settings, roads.google_tokens)
             play = _google_play(settings, google, credentials)
             consumption = ConsumptionService(payments, entries, play)
             app.state.database = database
@@ -82,8 +82,6 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             )
             async with _background(consumption):
                 yield
-            if credentials is not None:
-                credentials.close()
 
     return create_service_app(
         settings,
@@ -117,11 +115,16 @@ def _stripe(settings: Settings, client: httpx.AsyncClient) -> StripeProvider:
     )
 
 
-def _google_credentials(settings: Settings, transport: httpx.BaseTransport | None) -> GoogleCredentials | None:
+@asynccontextmanager
+async def _google_credentials(
+    settings: Settings, transport: httpx.BaseTransport | None
+) -> AsyncIterator[GoogleCredentials | None]:
+    if settings.google_application_credentials is None:
+        yield None
+        return
     key_file = settings.google_application_credentials
-    if key_file is None:
-        return None
-    return GoogleCredentials.from_file(key_file, [ANDROID_PUBLISHER_SCOPE], transport=transport)
+    with closing(GoogleCredentials.from_file(key_file, [ANDROID_PUBLISHER_SCOPE], transport=transport)) as credentials:
+        yield credentials
 
 
 def _google_play(

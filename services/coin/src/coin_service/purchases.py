@@ -9,6 +9,9 @@ from coin_service.ledger import Ledger, Moved, Request
 from coin_service.models import Draft, Entry
 from coin_service.payments import PaymentStore
 from coin_service.providers import Payment, PaymentMethod, PaymentProvider, Purchase
+from common.logging import get_logger
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,10 @@ class PurchaseService:
             done = request.check(await self._ledger.store.find_by_key(request.key))
             return done or await self._ledger.store.find_by_payment(payment.id)
 
-        return await self._ledger.move(purchase.user_id, credit, find_done)
+        moved = await self._ledger.move(purchase.user_id, credit, find_done)
+        if not moved.replayed:
+            logger.info("payment credited", user_id=purchase.user_id, coins=purchase.coins, entry_id=moved.entry.id)
+        return moved
 
     async def _repeat(self, first: Entry, purchase: Purchase, request: Request) -> Receipt:
         """Answer a payment that was credited before; under a key of its own the answer is kept, as any other is."""
