@@ -1,6 +1,7 @@
 """What Google's answers mean, on its own wire."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,9 +156,17 @@ async def test_answers_of_a_wrong_shape(google: GooglePlay, play: "FakePlay", ch
     assert raised.value.status == 502
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"\xff", b"[" * 100_000, b" " * (MAX_ANSWER_BYTES + 1)])
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"\xff", b"[" * 100_000])
 async def test_answers_that_are_no_purchase(google: GooglePlay, play: "FakePlay", body: bytes) -> None:
     play.answers = [body]
+    with pytest.raises(GooglePlayFailedError):
+        await google.find_purchase(PACKAGE, "t1")
+
+
+async def test_answers_are_read_up_to_a_size(google: GooglePlay, play: "FakePlay") -> None:
+    purchase = json.dumps(play.put("t1")).encode()
+    play.answers = [purchase.ljust(MAX_ANSWER_BYTES), purchase.ljust(MAX_ANSWER_BYTES + 1)]
+    assert await google.find_purchase(PACKAGE, "t1")
     with pytest.raises(GooglePlayFailedError):
         await google.find_purchase(PACKAGE, "t1")
 
