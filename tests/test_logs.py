@@ -21,7 +21,7 @@ async def test_a_request_id_stands_in_the_log_of_every_service_it_touches(mesh: 
 
     async def logged() -> bool:
         logs = mesh.logs()
-        return all(request_id in logs[name] for name in ("image", "coin", "subscription"))
+        return all(request_id in logs[f"{name}.log"] for name in ("image", "coin", "subscription"))
 
     await until(logged, "image, coin and subscription have logged the id")
 
@@ -56,4 +56,4 @@ async def test_no_secret_is_in_any_log(mesh: Mesh, guest: Caller) -> None:
     }
     for name, log in mesh.logs().items():
         for secret, value in secrets.items():
-            assert value not in log, f"{secret} is in {name}.log"
+            assert value not in log, f"{secret} is in {name}"

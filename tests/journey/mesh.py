@@ -77,19 +77,20 @@ class Mesh:
         return dict(line.split("=", 1) for line in lines if line)
 
     def logs(self) -> dict[str, str]:
-        """Every process's log so far, by its name."""
-        return {file.stem: file.read_text(encoding="utf-8", errors="replace") for file in self.run.glob("*.log")}
+        """Every process's log so far, by its file's name; supervisor puts long ones aside as ``coin.log.1``."""
+        return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in self.run.glob("*.log*")}
 
     def mark(self) -> None:
         """Remember how far every log has come."""
-        self._marks.update({name: len(text) for name, text in self.logs().items()})
+        self._marks.update({file.name: file.stat().st_size for file in self.run.glob("*.log")})
 
     def said_since_mark(self) -> str:
         """The last lines of what every process has logged since."""
         parts = []
-        for name, text in self.logs().items():
-            lines = text[self._marks.get(name, 0) :].splitlines()[-LINES_SHOWN:]
-            parts += [f"-- {name}", *(line[:400] for line in lines)] if lines else []
+        for file in sorted(self.run.glob("*.log")):
+            said = file.read_bytes()[self._marks.get(file.name, 0) :]
+            lines = said.decode("utf-8", "replace").splitlines()[-LINES_SHOWN:]
+            parts += [f"-- {file.name}", *(line[:400] for line in lines)] if lines else []
         return "\n".join(parts)
 
 
