@@ -4,6 +4,7 @@ import asyncio
 import json
 import stat
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from google.auth.exceptions import RefreshError
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 
+from common.clock import format_timestamp, utc_now
 from sandbox_service import credentials
 from sandbox_service.credentials import ForeignCredentialsError, ensure_service_account
 from sandbox_service.google.keys import SCOPE
@@ -310,6 +312,31 @@ async def test_what_is_not_acknowledged_is_revoked(play: Play, token: str, secon
     assert (await play.subscription(token))["subscriptionState"] == "SUBSCRIPTION_STATE_ACTIVE"
     await play.advance(40)
     assert (await play.subscription(token))["subscriptionState"] == "SUBSCRIPTION_STATE_EXPIRED"
+
+
+async def test_a_purchase_set_up_to_end_soon_is_good_until_then(play: Play) -> None:
+    soon = format_timestamp(utc_now() + timedelta(seconds=60))
+    answer = await play.put("soon-token", kind="subscription", productId="pro", expiryTime=soon, autoRenewing=False)
+    purchase = answer.json()["purchase"]
+    assert purchase["subscriptionState"] == "SUBSCRIPTION_STATE_ACTIVE"
+    assert purchase["acknowledgementState"] == "ACKNOWLEDGEMENT_STATE_PENDING"
+    await play.advance(61)
+    assert (await play.subscription("soon-token"))["subscriptionState"] == "SUBSCRIPTION_STATE_EXPIRED"
+
+
+async def test_a_purchase_set_up_in_the_past_ran_out_and_was_not_refunded(play: Play) -> None:
+    past = format_timestamp(utc_now() - timedelta(days=5))
+    await play.put("past-token", kind="subscription", expiryTime=past, autoRenewing=False)
+    purchase = await play.subscription("past-token")
+    assert purchase["subscriptionState"] == "SUBSCRIPTION_STATE_EXPIRED"
+    assert purchase["lineItems"][0]["expiryTime"] == past
+
+
+async def test_states_may_be_spelled_as_google_does(play: Play) -> None:
+    for state in ("SUBSCRIPTION_STATE_IN_GRACE_PERIOD", "ON_HOLD", "canceled"):
+        assert (await play.put("spelled-token", state=state)).status_code == 200
+        shown = (await play.subscription("spelled-token"))["subscriptionState"]
+        assert shown.endswith(state.upper().removeprefix("SUBSCRIPTION_STATE_"))
 
 
 async def test_control_sets_every_part(play: Play) -> None:

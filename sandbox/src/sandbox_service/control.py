@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, NoReturn, get_args
 
 from fastapi import APIRouter, HTTPException, Path, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from common.clock import format_timestamp
@@ -33,12 +33,19 @@ class ClockChange(ControlModel):
     reset: Literal[True] | None = None
 
 
+def _plain_state(state: object) -> object:
+    if not isinstance(state, str):
+        return state
+    return state.lower().removeprefix("subscription_state_").removeprefix("in_")
+
+
 class PurchaseChange(ControlModel):
     """What is left out stays as it is, and for a new token is as for an unseen one."""
 
     kind: Kind | None = None
     product_id: str | None = Field(default=None, min_length=1, max_length=148)
-    state: State | None = None
+    state: Annotated[State, BeforeValidator(_plain_state)] | None = None
+    """As in the README, or as Google spells it: ``SUBSCRIPTION_STATE_IN_GRACE_PERIOD``."""
     expiry_time: AwareDatetime | None = None
     auto_renewing: bool | None = None
     linked_purchase_token: str | None = Field(default=None, max_length=1000)
@@ -66,7 +73,7 @@ async def reset(request: Request) -> dict[str, bool]:
     return {"reset": True}
 
 
-@router.post("/faults", status_code=201)
+@router.post("/faults")
 async def add_fault(body: Fault, request: Request) -> dict[str, Json]:
     """Make the next calls of a vendor misbehave."""
     known = request.app.state.operations[body.vendor]
@@ -128,7 +135,10 @@ def _change(purchase: Purchase, body: PurchaseChange, now: datetime) -> None:
         purchase.acknowledged |= acknowledged
     if body.expiry_time is not None:
         purchase.expires = body.expiry_time
-        purchase.started = min(purchase.started, body.expiry_time - purchase.period)
+        if body.expiry_time <= purchase.started:
+            # Long begun, so acknowledged long ago: else the automatic refund would come before anybody looks.
+            purchase.started = body.expiry_time - purchase.period
+            purchase.acknowledged = True
     if body.auto_renewing is not None:
         purchase.auto_renewing = body.auto_renewing
     if body.acknowledged is not None:
