@@ -73,7 +73,7 @@ def create_service_app(
     app.state.service_token_verifier = ServiceTokenVerifier(settings.service_secret, audience=settings.service_name)
     app.state.service_token_signer = ServiceTokenSigner(settings.service_secret, caller=settings.service_name)
     add_middleware(app, max_body_bytes=settings.max_body_bytes)
-    add_error_handlers(app)
+    add_error_handlers(app, database_unavailable=DATABASE_UNAVAILABLE)
     for router in [health_router, *routers]:
         app.include_router(router)
     return app

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from common.errors import ExpiredTokenError, ForbiddenError, InvalidTokenError, MissingTokenError
-from common.mongo import is_object_id
+from common.schemas import is_object_id
 
 ISSUER = "pixelmint"
 USER_AUDIENCE = "pixelmint-api"

@@ -1,5 +1,6 @@
 """Turn whatever a route raises into the wire's failure body."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,7 +17,6 @@ from common.errors import (
     error_body,
 )
 from common.logging import get_logger
-from common.mongo import DATABASE_UNAVAILABLE
 from common.request_id import current_request_id
 
 logger = get_logger(__name__)
@@ -50,8 +50,13 @@ def _message(problem: dict[str, Any]) -> str:
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Give every failure of ``app`` the same body."""
+def add_error_handlers(app: FastAPI, *, database_unavailable: Iterable[type[Exception]] = ()) -> None:
+    """Give every failure of ``app`` the same body.
+
+    Args:
+        app: Whose.
+        database_unavailable: What the driver raises while the database is away; the gateway has none.
+    """
 
     async def on_service_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)  # noqa: S101 - narrows the type Starlette leaves open
@@ -76,5 +81,5 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)
-    for database_error in DATABASE_UNAVAILABLE:
+    for database_error in database_unavailable:
         app.add_exception_handler(database_error, on_database_error)

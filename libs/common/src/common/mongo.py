@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from bson import Int64, ObjectId
-from bson.errors import InvalidId
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import (
@@ -33,7 +32,6 @@ __all__ = [
     "ObjectId",
     "ReturnDocument",
     "database_name",
-    "is_object_id",
     "new_id",
     "open_database",
 ]
@@ -56,14 +54,6 @@ DATABASE_UNAVAILABLE: tuple[type[Exception], ...] = (
 def new_id() -> str:
     """Return a fresh 24-hex ObjectId string; ids sort by the second they were made in."""
     return str(ObjectId())
-
-
-def is_object_id(candidate: str) -> bool:
-    """Whether ``candidate`` is an id as the wire has it: 24 hex digits."""
-    try:
-        return len(candidate) == 24 and str(ObjectId(candidate)) == candidate.lower()
-    except (InvalidId, TypeError):
-        return False
 
 
 def database_name(settings: ServiceSettings) -> str:

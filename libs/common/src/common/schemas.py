@@ -1,5 +1,6 @@
 """Shapes on the wire: camelCase, the success envelope, times, ids and coins."""
 
+import re
 import unicodedata
 from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeVar
@@ -47,6 +48,15 @@ Timestamp = Annotated[
 """An aware time; ISO-8601 UTC with milliseconds and ``Z`` on the wire."""
 
 ObjectIdStr = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
+"""An id on the wire."""
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+
+
+def is_object_id(candidate: str) -> bool:
+    """Whether ``candidate`` is an id: 24 hex digits; people who type them mind no case."""
+    return _OBJECT_ID.fullmatch(candidate) is not None
+
 
 Coins = Annotated[int, Field(strict=True, ge=1, le=MAX_COINS)]
 """Coins of one operation: whole, 1 … 1,000,000."""

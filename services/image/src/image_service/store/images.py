@@ -6,8 +6,9 @@ from typing import Any
 
 from common.clock import utc_now
 from common.errors import ValidationFailedError
-from common.mongo import ASCENDING, DESCENDING, Database, Document, DuplicateKeyError, is_object_id
+from common.mongo import ASCENDING, DESCENDING, Database, Document, DuplicateKeyError
 from common.pagination import PageQuery, decode_cursor, encode_cursor
+from common.schemas import is_object_id
 from image_service.models import Image
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
