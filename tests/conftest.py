@@ -27,8 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """The whole mesh: MongoDB, the sandbox, five services and the gateway."""
     if gateway := os.environ.get("TEST_BASE_URL"):
-        sandbox = os.environ.get("TEST_SANDBOX_URL", "http://127.0.0.1:5010")
-        yield Mesh(gateway.rstrip("/"), sandbox.rstrip("/"))
+        yield Mesh(gateway.rstrip("/"), os.environ.get("TEST_SANDBOX_URL", "").rstrip("/"))
         return
     with running_mesh(tmp_path_factory.mktemp("mesh")) as started:
         request.config.stash[MESH] = started
@@ -95,6 +94,8 @@ async def phone(new_phone: NewPhone) -> Phone:
 @pytest_asyncio.fixture
 async def sandbox(mesh: Mesh) -> AsyncIterator[Sandbox]:
     """The vendors' controls; afterwards they are all well again."""
+    if not mesh.sandbox:
+        pytest.skip("TEST_SANDBOX_URL is not set: the vendors are not ours to control")
     controls = Sandbox(mesh.sandbox)
     yield controls
     await controls.reset()

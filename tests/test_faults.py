@@ -210,7 +210,7 @@ async def test_no_coin_is_lost_or_doubled_when_coin_dies_at_work(mesh: Mesh, pho
 
 async def test_every_order_ends_when_image_dies_at_work(mesh: Mesh, phone: Phone, sandbox: Sandbox) -> None:
     mark = uuid4().hex
-    orders = [(uuid4().hex, {"prompt": f"fox {mark} [sandbox:slow-1500]", "responseFormat": "url"}) for _ in range(3)]
+    orders = [(uuid4().hex, {"prompt": f"fox {mark} [sandbox:slow-5000]", "responseFormat": "url"}) for _ in range(3)]
     requests = [asyncio.create_task(phone.post(GENERATE, body, key=key)) for key, body in orders]
 
     async def asked() -> bool:

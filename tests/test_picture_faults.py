@@ -102,7 +102,7 @@ async def test_coins_are_held_while_the_engine_draws(phone: Phone, sandbox: Sand
 
 async def test_a_picture_is_finished_when_the_phone_hangs_up(phone: Phone, sandbox: Sandbox) -> None:
     key, mark = uuid4().hex, uuid4().hex
-    body = {"prompt": f"a patient fox {mark} [sandbox:slow-1500]", "responseFormat": "url"}
+    body = {"prompt": f"a patient fox {mark} [sandbox:slow-2500]", "responseFormat": "url"}
     request = asyncio.create_task(phone.post(GENERATE, body, key=key))
 
     async def asked() -> bool:

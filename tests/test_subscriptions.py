@@ -194,7 +194,7 @@ async def test_a_subscription_on_hold_covers_nothing(phone: Phone) -> None:
 
 async def test_a_renewal_is_seen_by_itself(phone: Phone, sandbox: Sandbox) -> None:
     token = fresh_purchase()
-    await sandbox.put_purchase(token, productId="pro_monthly", expiryTime=in_seconds(2), acknowledged=True)
+    await sandbox.put_purchase(token, productId="pro_monthly", expiryTime=in_seconds(3), acknowledged=True)
     first = await verified(phone, token)
     assert first["expiresAt"] < in_seconds(60)
 
@@ -209,7 +209,7 @@ async def test_a_renewal_is_seen_by_itself(phone: Phone, sandbox: Sandbox) -> No
 async def test_the_end_is_seen_by_itself(phone: Phone, sandbox: Sandbox) -> None:
     token = fresh_purchase()
     await sandbox.put_purchase(
-        token, productId="pro_monthly", state="canceled", expiryTime=in_seconds(2), acknowledged=True
+        token, productId="pro_monthly", state="canceled", expiryTime=in_seconds(3), acknowledged=True
     )
     first = await verified(phone, token)
     assert (first["status"], first["isActive"]) == ("canceled", True)
@@ -236,7 +236,7 @@ async def test_verifying_again_asks_google_again(phone: Phone, sandbox: Sandbox)
 )
 async def test_while_google_is_down_access_stays(phone: Phone, sandbox: Sandbox, behaviour: Json) -> None:
     token = fresh_purchase()
-    await sandbox.put_purchase(token, productId="pro_monthly", expiryTime=in_seconds(1.5), acknowledged=True)
+    await sandbox.put_purchase(token, productId="pro_monthly", expiryTime=in_seconds(2.5), acknowledged=True)
     first = await verified(phone, token)
     await sandbox.fault("google_play", times=1000, **behaviour)
 

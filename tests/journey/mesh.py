@@ -39,7 +39,10 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Mesh:
-    """Where a running mesh is; ``root`` holds its ``.run`` and ``.data`` if it was started here."""
+    """Where a running mesh is; ``root`` holds its ``.run`` and ``.data`` if it was started here.
+
+    ``sandbox`` is empty where the vendors' controls are out of reach.
+    """
 
     gateway: str
     sandbox: str
