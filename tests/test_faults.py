@@ -230,6 +230,25 @@ async def test_every_order_ends_when_image_dies_at_work(mesh: Mesh, phone: Phone
         assert (await phone.get(picture["imageUrl"])).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["image", "coin", "gateway"])
+async def test_a_process_that_is_asked_to_stop_finishes_its_work(
+    mesh: Mesh, phone: Phone, sandbox: Sandbox, name: str
+) -> None:
+    mark = uuid4().hex
+    order = {"prompt": f"fox {mark} [sandbox:slow-2000]", "responseFormat": "url"}
+    request = asyncio.create_task(phone.post(GENERATE, order))
+
+    async def asked() -> bool:
+        return len(await sandbox.calls("stability", containing=mark)) == 1
+
+    await until(asked, "the engine was asked")
+    os.kill(mesh.pid(name), signal.SIGTERM)
+
+    assert data(await request)["coinsUsed"] == 10
+    await well(mesh)
+    assert await phone.balance() == 90
+
+
 async def test_a_killed_sandbox_is_a_vendor_that_is_away(mesh: Mesh, phone: Phone) -> None:
     os.kill(mesh.pid("sandbox"), signal.SIGKILL)
 

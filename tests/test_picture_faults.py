@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from journey.answers import Json, data, error, page
-from journey.phone import Phone
+from journey.phone import Phone, fresh_payment
 from journey.pictures import GENERATE, HISTORY, draw, has_nothing_spent
 from journey.polling import until
 from journey.sandbox import Sandbox
@@ -153,6 +153,31 @@ async def test_a_repeated_order_gives_the_first_pictures_with_their_bytes(phone:
     assert again.headers["idempotent-replayed"] == "true"
     error(await phone.post(GENERATE, {**body, "seed": 8}, key=key), 422, "idempotency_key_reused")
     assert await phone.balance() == 90
+
+
+async def test_an_order_that_was_refused_may_be_corrected_under_its_key(phone: Phone) -> None:
+    poor, unseemly = uuid4().hex, uuid4().hex
+    data(await phone.post("/api/coin/deduct", {"amount": 75}))
+    order = {"prompt": "five foxes", "samples": 5, "responseFormat": "url"}
+
+    refused = error(await phone.post(GENERATE, order, key=poor), 402, "insufficient_coins")
+    assert refused["details"] == {"required": 50, "balance": 25, "affordable": {"samples": 2}}
+    rejected = {"prompt": "a fox [sandbox:moderated]", "responseFormat": "url"}
+    error(await phone.post(GENERATE, rejected, key=unseemly), 403, "content_rejected")
+
+    assert data(await phone.post(GENERATE, {**order, "samples": 1}, key=poor))["remainingCoins"] == 15
+    assert data(await phone.post(GENERATE, {**rejected, "prompt": "a fox"}, key=unseemly))["remainingCoins"] == 5
+    assert await phone.balance() == 5
+
+
+async def test_after_coins_were_bought_the_same_order_is_drawn_under_its_key(phone: Phone) -> None:
+    key, order = uuid4().hex, {"prompt": "a fox", "responseFormat": "url"}
+    data(await phone.post("/api/coin/deduct", {"amount": 100}))
+    error(await phone.post(GENERATE, order, key=key), 402, "insufficient_coins")
+    payment = {"amount": 100, "paymentMethod": "stripe", "transactionId": fresh_payment()}
+    data(await phone.post("/api/coin/buy", payment))
+
+    assert data(await phone.post(GENERATE, order, key=key))["remainingCoins"] == 90
 
 
 async def test_after_a_failure_the_same_key_may_try_again(phone: Phone, sandbox: Sandbox) -> None:
