@@ -1,4 +1,3 @@
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from common.testing.mongod import free_port
-from local_mesh.cli import main
 from local_mesh.folders import claim_folders
 from local_mesh.mongo import choose_mongo
 from local_mesh.preflight import check_ports
@@ -86,17 +84,3 @@ def test_own_mongodb_listens_on_the_loopback_only_and_keeps_its_files_in_the_dat
     command = " ".join(choice.command)
     assert "--bind_ip 127.0.0.1" in command
     assert f"--dbpath {folders.mongod}" in command
-
-
-def test_what_prevents_the_start_is_one_line_and_nothing_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PORT_BASE", "abc")
-
-    assert main(["--root", str(tmp_path)]) == 1
-
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.count("\n") == 1
-    assert printed.err.startswith("cannot run: PORT_BASE is 'abc'")
-    assert os.listdir(tmp_path) == []

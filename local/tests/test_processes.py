@@ -1,11 +1,11 @@
 import pytest
 
 from local_mesh.problems import StartError
-from local_mesh.processes import COIN, GATEWAY, IMAGE, MONGOD, PROCESSES, SANDBOX, Ports, select
+from local_mesh.processes import COIN, GATEWAY, IMAGE, MONGOD, PROCESSES, SANDBOX, Ports, select_processes
 
 
 def names(only: str | None = None) -> list[str]:
-    return [process.name for process in select(only)]
+    return [process.name for process in select_processes(only)]
 
 
 def test_everything_runs_on_the_documented_ports() -> None:
@@ -54,4 +54,4 @@ def test_gateway_stops_before_the_services_and_mongodb_last() -> None:
 
 def test_unknown_service_is_answered_with_those_there_are() -> None:
     with pytest.raises(StartError, match=r"no process 'wallet'.*auth, user, coin"):
-        select("wallet")
+        select_processes("wallet")

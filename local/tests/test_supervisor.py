@@ -169,6 +169,20 @@ def test_nothing_is_left_after_a_stop(supervisor: Supervisor, folders: Folders) 
     assert not list(folders.run.glob("launch/*"))
 
 
+def test_stop_reaches_supervisord_though_our_parent_had_blocked_it(supervisor: Supervisor, folders: Folders) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    try:
+        supervisor.start({PROGRAM: program("import time; time.sleep(600)", folders)})
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+    eventually(lambda: pid_in(folders) != 0)
+    supervisord_pid = int(folders.pid("supervisord").read_text())
+
+    os.kill(supervisord_pid, signal.SIGTERM)
+
+    eventually(lambda: not is_alive(supervisord_pid))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
 @pytest.mark.parametrize("killed", ["the run", "supervisord"])
 def test_nothing_is_left_after_sigkill(folders: Folders, killed: str) -> None:

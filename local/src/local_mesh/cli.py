@@ -3,14 +3,11 @@
 import argparse
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 from local_mesh import announcement
 from local_mesh.environment import complete, environment_of, read_settings
@@ -19,14 +16,11 @@ from local_mesh.launch import die_with_parent
 from local_mesh.mongo import MongoChoice, choose_mongo
 from local_mesh.preflight import check_ports
 from local_mesh.problems import StartError
-from local_mesh.processes import GATEWAY, MONGOD, PROCESSES, SANDBOX, Ports, Process, select
+from local_mesh.processes import GATEWAY, MONGOD, PROCESSES, SANDBOX, Ports, Process, select_processes
 from local_mesh.readiness import Watch, wait_for_primary, wait_until_ready
+from local_mesh.stopping import StopRequestedError, StopSignals
 from local_mesh.supervisor import Launch, Supervisor
 from local_mesh.vendors import GOOGLE_PLAY
-
-
-class StopRequestedError(BaseException):
-    """Ctrl-C, SIGTERM, or the terminal was closed; not an error to be caught on the way."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.die_with_parent:
         die_with_parent()
     try:
-        with stop_signals():
-            run(parsed.root.resolve(), os.environ, only=parsed.service)
+        with StopSignals() as signals:
+            run(parsed.root.resolve(), os.environ, signals, only=parsed.service)
     except StartError as error:
         say(f"cannot run: {error}", to_stderr=True)
         return 1
@@ -49,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(root: Path, environ: Mapping[str, str], *, only: str | None = None) -> None:
+def run(root: Path, environ: Mapping[str, str], signals: StopSignals, *, only: str | None = None) -> None:
     """Start the mesh and keep it until a signal comes.
 
     Raises:
@@ -59,7 +53,7 @@ def run(root: Path, environ: Mapping[str, str], *, only: str | None = None) -> N
     started = time.monotonic()
     settings = read_settings(root / ".env", environ)
     ports = Ports.parse(settings.get("PORT_BASE"))
-    processes = select(only)
+    processes = select_processes(only)
     with claim_folders(root, ports) as folders:
         if folders.run.name != ".run":
             say(f"another run holds .run; this one uses {folders.run.name}/ and {folders.data.name}/")
@@ -81,12 +75,12 @@ def run(root: Path, environ: Mapping[str, str], *, only: str | None = None) -> N
                     processes=processes, ports=ports, folders=folders, mongo=mongo, values=values, settings=settings
                 )
             )
-            supervisor.wait()
+            signals.wait(lambda: supervisor.is_running)
         except StopRequestedError:
             say("\nstopping")
             raise
         finally:
-            ignore_signals()
+            signals.ignore()
             supervisor.stop()
         raise StartError(f"supervisord went away; see {folders.shown(folders.log('supervisord'))}")
 
@@ -138,31 +132,6 @@ def _make_sandbox_credentials(file: Path, base_url: str) -> None:
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise StartError(f"the sandbox could not make its credentials: {made.stderr.strip()}")
-
-
-@contextmanager
-def stop_signals() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into ``StopRequestedError``; under nohup, SIGHUP stays ignored."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        ignore_signals()
-        raise StopRequestedError
-
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signals.append(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def ignore_signals() -> None:
-    """From here on everything is being stopped already, in bounded time."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def say(text: str, *, to_stderr: bool = False) -> None:

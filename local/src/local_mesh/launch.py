@@ -25,6 +25,13 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
+def reset_signals() -> None:
+    """Undo what was inherited: a blocked SIGTERM would keep supervisord from ever stopping."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def replace_text(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write ``path`` so that a reader sees either the old text or the new one, never half of it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -37,6 +44,7 @@ def replace_text(path: Path, text: str, *, mode: int = 0o644) -> None:
 def launch(run: Path, name: str) -> None:
     """Write the pid, wait for what must come first, and become the program."""
     die_with_parent()
+    reset_signals()
     what = json.loads((run / "launch" / f"{name}.json").read_text(encoding="utf-8"))
     replace_text(run / f"{name}.pid", f"{os.getpid()}\n")
     if what["after"]:

@@ -40,7 +40,7 @@ _ALWAYS = (GATEWAY.name, AUTH.name)
 """Without these nobody could use the one service that was asked for: an address, and a token."""
 
 
-def select(only: str | None = None) -> tuple[Process, ...]:
+def select_processes(only: str | None = None) -> tuple[Process, ...]:
     """Return all processes, or ``only`` with everything it needs, in starting order.
 
     Raises:

@@ -153,11 +153,6 @@ class Supervisor:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def wait(self) -> None:
-        """Wait until supervisord ends by itself."""
-        if self._process is not None:
-            self._process.wait()
-
     def stop(self) -> None:
         """Stop the gateway, then the services, then what they stand on; bounded by ``STOP_SECONDS`` each."""
         if self._process is not None:
