@@ -107,7 +107,7 @@ def test_killed_program_is_back_every_time(supervisor: Supervisor, folders: Fold
     for _ in range(6):
         before = pid_in(folders)
         os.kill(before, signal.SIGKILL)
-        assert eventually(lambda before=before: pid_in(folders) != before) < RESTART_SECONDS + 0.5  # type: ignore[misc]
+        assert eventually(lambda before=before: pid_in(folders) != before) < RESTART_SECONDS  # type: ignore[misc]
 
 
 def test_program_finds_its_environment_as_it_was_given(supervisor: Supervisor, folders: Folders) -> None:

@@ -131,7 +131,7 @@ class Supervisor:
             "MESH_PYTHON": sys.executable,
             "MESH_LAUNCH": launch.__file__,
         }
-        command = (sys.executable, "-m", "supervisor.supervisord", "--configuration", "supervisord.conf")
+        command = (sys.executable, "-m", "local_mesh.supervisord", "--configuration", "supervisord.conf")
         itself = Launch(command, environment, run)
         replace_text(run / "launch" / "supervisord.json", itself.to_json(), mode=0o600)
         with self.log.open("wb") as log:
