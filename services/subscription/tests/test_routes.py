@@ -122,6 +122,13 @@ async def test_refusals(client: httpx.AsyncClient, play: "FakePlay", ada: Header
     assert (await status(client, bob))["status"] == "expired"
 
 
+async def test_a_field_that_is_not_allowed_is_named(client: httpx.AsyncClient, play: "FakePlay", ada: Headers) -> None:
+    play.put("t1")
+    for field, value in (("packageName", "com.other.app"), ("productId", "pro_yearly")):
+        refusal = (await verify(client, ada, **{field: value})).json()
+        assert refusal["details"] == [{"field": field, "message": refusal["message"]}]
+
+
 @pytest.mark.parametrize(
     ("answers", "expected_status"),
     [([503] * 3, 503), ([429] * 3, 503), ([401] * 3, 503), ([403], 503), ([b"<html>"], 502), ([b"{}"], 502)],

@@ -136,14 +136,21 @@ class ValidationFailedError(ServiceError):
         return cls(f"{field}: {message}", details=[{"field": field, "message": message}])
 
 
-class IdempotencyKeyReusedError(ServiceError):
-    code = "idempotency_key_reused"
+class FieldError(ServiceError):
+    """A well-formed field that the rules do not allow; ``details`` names it."""
+
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    message = "This idempotency key was already used for another request."
+    field: ClassVar[str]
 
     def __init__(self, message: str | None = None) -> None:
         text = message or type(self).message
-        super().__init__(text, details=[{"field": "idempotencyKey", "message": text}])
+        super().__init__(text, details=[{"field": self.field, "message": text}])
+
+
+class IdempotencyKeyReusedError(FieldError):
+    code = "idempotency_key_reused"
+    message = "This idempotency key was already used for another request."
+    field = "idempotencyKey"
 
 
 class TooManyRequestsError(ServiceError):

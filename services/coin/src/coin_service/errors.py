@@ -4,18 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from common.errors import ConflictError, NotFoundError, ServiceError, TooManyRequestsError
-
-
-class FieldError(ServiceError):
-    """A well-formed field that the rules do not allow; ``details`` names it."""
-
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    field = "amount"
-
-    def __init__(self, message: str | None = None) -> None:
-        text = message or type(self).message
-        super().__init__(text, details=[{"field": self.field, "message": text}])
+from common.errors import ConflictError, FieldError, NotFoundError, ServiceError, TooManyRequestsError
 
 
 class UnknownSourceError(FieldError):
@@ -27,6 +16,7 @@ class UnknownSourceError(FieldError):
 class AmountTooLargeError(FieldError):
     code = "amount_too_large"
     message = "This is more than can be earned at once."
+    field = "amount"
 
 
 class EarnLimitReachedError(TooManyRequestsError):
@@ -50,6 +40,7 @@ class EarnLimitReachedError(TooManyRequestsError):
 class AmountMismatchError(FieldError):
     code = "amount_mismatch"
     message = "The payment does not match this number of coins."
+    field = "amount"
 
 
 class PaymentNotCompletedError(ServiceError):

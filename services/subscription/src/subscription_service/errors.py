@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from common.errors import ConflictError, NotFoundError, ServiceError
+from common.errors import ConflictError, FieldError, NotFoundError, ServiceError
 
 
 class PurchaseNotFoundError(NotFoundError):
@@ -27,30 +27,30 @@ class PurchaseExpiredError(ServiceError):
     message = "This subscription has ended."
 
 
-class PackageNotAllowedError(ServiceError):
+class PackageNotAllowedError(FieldError):
     """The purchase would be one of another app; Google was not asked."""
 
     code = "package_not_allowed"
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
     message = "This app's purchases are not accepted here."
+    field = "packageName"
 
 
-class ProductMismatchError(ServiceError):
+class ProductMismatchError(FieldError):
     """The purchase is of another product."""
 
     code = "product_mismatch"
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
     message = "The purchase is of another product."
+    field = "productId"
 
 
-class TestPurchaseNotAllowedError(ServiceError):
+class TestPurchaseNotAllowedError(FieldError):
     """A licence tester's purchase, and these do not count here."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
     code = "test_purchase_not_allowed"
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
     message = "Test purchases are not accepted here."
+    field = "purchaseToken"
 
 
 class GooglePlayUnavailableError(ServiceError):
