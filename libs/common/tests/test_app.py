@@ -102,20 +102,19 @@ async def test_success_is_wrapped_and_camel_cased(client: httpx.AsyncClient) -> 
 async def test_coins_are_never_coerced(client: httpx.AsyncClient, amount: str) -> None:
     headers = user_headers(USER) | {"Content-Type": "application/json"}
     response = await client.post("/api/test/spend", content=f'{{"amount": {amount}}}', headers=headers)
-    if len(amount) < 5000:
-        body = assert_failure(response, 422, "validation_failed")
-        assert body["details"][0]["field"] == "amount"
-        assert "amount" in body["message"]
-    else:
-        assert response.status_code in (400, 422)
+    body = assert_failure(response, 422, "validation_failed")
+    # Python does not even read a number of more than 4300 digits.
+    field = "amount" if len(amount) < 5000 else "body"
+    assert body["details"][0]["field"] == field
+    assert field in body["message"]
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe", b"[" * 100_000, b"null", b'"text"', b"[]"])
 async def test_malformed_json_is_a_client_error(client: httpx.AsyncClient, content: bytes) -> None:
     headers = user_headers(USER) | {"Content-Type": "application/json"}
     response = await client.post("/api/test/spend", content=content, headers=headers)
-    assert response.status_code in (400, 422)
-    assert response.json()["success"] is False
+    body = assert_failure(response, 422, "validation_failed")
+    assert [set(detail) for detail in body["details"]] == [{"field", "message"}]
 
 
 async def test_text_that_cannot_be_stored_is_refused(client: httpx.AsyncClient) -> None:
@@ -171,7 +170,21 @@ async def test_bad_request_id_is_replaced(client: httpx.AsyncClient, bad: str) -
     assert len(response.headers["X-Request-Id"]) == 32
 
 
-@pytest.mark.parametrize("query", ["page=0", "limit=0", "limit=101", "page=x", "limit=1e2", "page=-1", "page=1.5"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page=0",
+        "limit=0",
+        "limit=101",
+        "page=x",
+        "limit=1e2",
+        "page=-1",
+        "page=1.5",
+        "page=1.0",
+        "page=1_0",
+        "limit=%2B5",
+    ],
+)
 async def test_page_query_is_checked(client: httpx.AsyncClient, query: str) -> None:
     body = assert_failure(await client.get(f"/api/test/list?{query}"), 422, "validation_failed")
     assert body["details"][0]["field"] == query.partition("=")[0]

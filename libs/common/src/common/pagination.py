@@ -3,10 +3,12 @@
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Query
+from pydantic import BeforeValidator
 
 from common.errors import ValidationFailedError
 from common.schemas import ReadModel
@@ -30,9 +32,16 @@ class PageQuery:
         return 0 if self.cursor is not None else (self.page - 1) * self.limit
 
 
+def _plain_digits(value: object) -> object:
+    # Python would take "1.0", "+1" and "1_0" for numbers as well.
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value) is None:
+        raise ValueError("must be a whole number")
+    return value
+
+
 def page_query(
-    page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 10,
+    page: Annotated[int, BeforeValidator(_plain_digits), Query(ge=1, le=MAX_PAGE)] = 1,
+    limit: Annotated[int, BeforeValidator(_plain_digits), Query(ge=1, le=MAX_LIMIT)] = 10,
     cursor: Annotated[
         str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description="`nextCursor` of the answer before")
     ] = None,

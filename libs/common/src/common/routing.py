@@ -5,8 +5,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
-from common.errors import UnsupportedMediaTypeError
+from common.errors import BadRequestError, UnsupportedMediaTypeError, ValidationFailedError
 
 
 class JsonRoute(APIRoute):
@@ -25,7 +26,15 @@ class JsonRoute(APIRoute):
                 raise UnsupportedMediaTypeError
             if request.headers.get("content-encoding", "identity").lower() != "identity":
                 raise UnsupportedMediaTypeError("Compressed requests are not accepted.")
-            return await handler(request)
+            try:
+                return await handler(request)
+            except HTTPException as error:
+                # Python reads no number of thousands of digits and no endless brackets; FastAPI calls that a bare 400.
+                if error.status_code == BadRequestError.status and isinstance(
+                    error.__cause__, ValueError | RecursionError
+                ):
+                    raise ValidationFailedError.of("body", "is not valid JSON") from error
+                raise
 
         return checked
 
