@@ -1,0 +1,103 @@
+"""The audit of the whole ledger."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from coin_service.audit.chain import Chain
+from coin_service.audit.report import Fault, Report
+from coin_service.audit.scan import UNIQUE_INDEXES, LedgerScan
+from common.mongo import Document
+
+
+class Auditor:
+    """Goes through all entries once, in constant memory.
+
+    Args:
+        scan: The ledger.
+        tell: Given each fault as it is found.
+        share: The part of one processor it may take; below 1 it pauses between batches, so that a process that serves
+            requests goes on doing so.
+        on_batch: Called after every batch, and told how far it came.
+    """
+
+    def __init__(
+        self,
+        scan: LedgerScan,
+        tell: Callable[[Fault], None],
+        *,
+        share: float = 1.0,
+        on_batch: Callable[[Report], object] = lambda _: None,
+    ) -> None:
+        self._scan = scan
+        self._tell_outside = tell
+        self._share = share
+        self._on_batch = on_batch
+        self._report = Report()
+        self._chain: Chain | None = None
+
+    async def run(self) -> Report:
+        """Check every entry and every payment; faults are told and counted."""
+        missing = await self._scan.missing_indexes()
+        await self._check_unique(missing)
+        async for batch in self._scan.batches(is_indexed="wallet" not in missing):
+            began = time.perf_counter()
+            for entry in batch:
+                self._add(entry)
+            self._report.entries += len(batch)
+            worked = time.perf_counter() - began
+            await self._check_payments(batch)
+            self._on_batch(self._report)
+            await asyncio.sleep(worked * (1 / self._share - 1))
+        self._end_chain()
+        async for payment in self._scan.uncredited_payments():
+            self._tell(Fault("payment", f"{payment['_id']} was consumed, and no entry credits it"))
+        self._report.order_holds()
+        return self._report
+
+    def _add(self, entry: Document) -> None:
+        user_id = str(entry.get("user_id"))
+        if self._chain is None or self._chain.user_id != user_id:
+            self._end_chain()
+            self._chain = Chain(user_id, self._tell)
+        self._chain.add(entry)
+
+    def _end_chain(self) -> None:
+        if self._chain is None:
+            return
+        self._chain.end()
+        self._report.wallets += 1
+        self._report.coins += self._chain.balance + self._chain.held
+        self._report.debt += self._chain.debt
+        for hold in self._chain.open_holds.values():
+            self._report.add_hold(hold)
+        self._chain = None
+
+    async def _check_unique(self, missing: list[str]) -> None:
+        """Where the database does not keep a rule itself, look for what broke it; ``wallet`` is checked by counting."""
+        for name in missing:
+            fields = UNIQUE_INDEXES[name]
+            self._tell(Fault("index", f"the unique index {name!r} on {', '.join(fields)} is missing"))
+            if len(fields) > 1:
+                continue
+            async for entry in self._scan.duplicates(fields[0]):
+                message = f"{fields[0]} {entry[fields[0]]!r} stands in another entry too"
+                self._tell(Fault("unique", message, entry.get("user_id"), entry.get("seq"), str(entry["_id"])))
+
+    async def _check_payments(self, batch: list[Document]) -> None:
+        """A Play purchase is noted before its coins are credited, or no crash could be sure to consume it."""
+        bought = {
+            str(entry["payment_id"]): entry
+            for entry in batch
+            if entry.get("payment_method") == "google_play" and entry.get("payment_id")
+        }
+        if not bought:
+            return
+        for payment_id in await self._scan.unknown_payments(list(bought)):
+            entry = bought[payment_id]
+            message = f"{payment_id} was credited, and payments does not know it"
+            self._tell(Fault("payment", message, entry.get("user_id"), entry.get("seq"), str(entry["_id"])))
+
+    def _tell(self, fault: Fault) -> None:
+        self._report.faults += 1
+        self._tell_outside(fault)

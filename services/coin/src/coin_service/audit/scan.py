@@ -1,0 +1,76 @@
+"""Reads the whole ledger in the order of its index, a batch at a time."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from coin_service.audit.chain import FIELDS
+from common.mongo import ASCENDING, DESCENDING, Database, Document
+
+BATCH_ENTRIES = 500
+"""Entries in memory at a time; working on so many takes a few milliseconds."""
+
+UNIQUE_INDEXES = {
+    "wallet": ("user_id", "seq"),
+    "key": ("key",),
+    "resolves": ("resolves",),
+    "payment": ("payment_id",),
+}
+"""By name; each is one of the ledger's rules, kept by the database itself."""
+
+
+class LedgerScan:
+    """Reads only; entries that are added meanwhile are seen or not, never the later without the earlier."""
+
+    def __init__(self, database: Database) -> None:
+        self._entries = database["entries"]
+        self._payments = database["payments"]
+
+    async def missing_indexes(self) -> list[str]:
+        """Name the unique indexes that are not there, or not unique, or on other fields."""
+        found = await self._entries.index_information()
+        return [name for name, fields in UNIQUE_INDEXES.items() if not _is_unique(found.get(name), fields)]
+
+    async def batches(self, *, is_indexed: bool) -> AsyncIterator[list[Document]]:
+        """Yield all entries, each wallet's together and in their order.
+
+        Args:
+            is_indexed: Whether the index ``wallet`` is there; it is read backwards. Without it the server sorts.
+        """
+        cursor = self._entries.find({}, dict.fromkeys(FIELDS, 1), batch_size=BATCH_ENTRIES)
+        cursor = cursor.sort([("user_id", DESCENDING), ("seq", ASCENDING)])
+        cursor = cursor.hint("wallet") if is_indexed else cursor.allow_disk_use(True)
+        while batch := await cursor.to_list(BATCH_ENTRIES):
+            yield batch
+
+    async def duplicates(self, field: str) -> AsyncIterator[Document]:
+        """Yield the entries that share a value of ``field`` with another; the server sorts, on its disk if need be."""
+        repeated = self._entries.aggregate(
+            [
+                {"$match": {field: {"$exists": True}}},
+                {"$group": {"_id": f"${field}", "count": {"$sum": 1}}},
+                {"$match": {"count": {"$gt": 1}}},
+            ],
+            allowDiskUse=True,
+        )
+        async for value in repeated:
+            async for entry in self._entries.find({field: value["_id"]}, dict.fromkeys(FIELDS, 1)):
+                yield entry
+
+    async def unknown_payments(self, payment_ids: Sequence[str]) -> set[str]:
+        """Return which of these Play purchases were never noted as to be consumed."""
+        known = self._payments.find({"_id": {"$in": list(payment_ids)}}, {"_id": 1})
+        return set(payment_ids) - {document["_id"] async for document in known}
+
+    async def uncredited_payments(self) -> AsyncIterator[Document]:
+        """Yield the purchases that were consumed at the vendor although no entry credits them."""
+        cursor = self._payments.find({"consumed_at": {"$ne": None}}, {"_id": 1}, batch_size=BATCH_ENTRIES)
+        while batch := await cursor.to_list(BATCH_ENTRIES):
+            ids = [payment["_id"] for payment in batch]
+            credited = self._entries.find({"payment_id": {"$in": ids}}, {"payment_id": 1})
+            seen = {entry["payment_id"] async for entry in credited}
+            for payment in batch:
+                if payment["_id"] not in seen:
+                    yield payment
+
+
+def _is_unique(index: Document | None, fields: Sequence[str]) -> bool:
+    return bool(index and index.get("unique") and tuple(name for name, _ in index["key"]) == tuple(fields))
