@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from coin_service.consumption import ConsumptionService
+from coin_service.errors import PaymentProviderUnavailableError
 from coin_service.payments import PaymentStore
 from coin_service.providers import Payment, PlayItem
 from coin_service.providers.google_play import GooglePlayProvider
@@ -107,6 +108,8 @@ async def test_account_that_agrees(client: httpx.AsyncClient, play: "FakePlay", 
         ([401, 401], (502, "payment_provider_unavailable")),
         ([500, 503, httpx.ReadTimeout("x")], (502, "payment_provider_unavailable")),
         ([b"{}"], (502, "payment_provider_unavailable")),
+        ([httpx.Response(404, text="<html>not here")], (502, "payment_provider_unavailable")),
+        ([httpx.Response(410, json={"error": "gone"})], (502, "payment_provider_unavailable")),
         ([500, 409], (200, None)),
         ([401], (200, None)),
     ],
@@ -264,3 +267,12 @@ async def test_consume_that_was_done_before(provider: GooglePlayProvider, play: 
     await provider.consume(PlayItem("coins_100", TOKEN))
     play.answers = [410]
     await provider.consume(PlayItem("coins_100", TOKEN))
+
+
+async def test_a_page_of_something_in_between_consumes_nothing(provider: GooglePlayProvider, play: "FakePlay") -> None:
+    play.sell(TOKEN)
+    play.answers = [httpx.Response(404, text="<html>not here")]
+    with pytest.raises(PaymentProviderUnavailableError):
+        await provider.consume(PlayItem("coins_100", TOKEN))
+    await provider.consume(PlayItem("coins_100", TOKEN))
+    assert play.consumed == [TOKEN]

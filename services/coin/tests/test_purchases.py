@@ -192,6 +192,7 @@ async def test_unknown_payment_and_unknown_method(client: httpx.AsyncClient, ada
         ([400], 1),
         ([429], 1),
         ([302], 1),
+        ([httpx.Response(404, text="<html>not here")], 1),
         ([500, 503, 502], 3),
         ([httpx.ConnectError("x"), httpx.ReadTimeout("x"), httpx.ReadError("x")], 3),
         ([b"not json"], 1),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coin_service.errors import PaymentNotFoundError, PaymentProviderUnavailableError
 from coin_service.providers import Payment, PlayItem, Purchase
-from coin_service.providers.http import TransientError, parse, request_json, retrying
+from coin_service.providers.http import TransientError, is_refusal, parse, request_json, retrying
 from common.errors import ValidationFailedError
 from common.google import GoogleAuthUnavailableError, GoogleCredentials
 from common.http import path_segment
@@ -95,8 +95,8 @@ class GooglePlayProvider:
         Raises:
             PaymentProviderUnavailableError: To be tried again later.
         """
-        status, _ = await self._bounded(self._ask("POST", f"{self._path(item)}:consume", json={}))
-        if 200 <= status < 300 or status in _GONE:
+        status, body = await self._bounded(self._ask("POST", f"{self._path(item)}:consume", json={}))
+        if 200 <= status < 300 or (status in _GONE and is_refusal(body)):
             return
         # Refused, perhaps because an earlier attempt came through whose answer was lost.
         try:
@@ -114,7 +114,7 @@ class GooglePlayProvider:
                     if status >= 500 or status == 409:
                         raise TransientError
             # 400 is "often a malformed or invalid purchase token".
-            if status in (400, *_GONE):
+            if status in (400, *_GONE) and is_refusal(body):
                 raise PaymentNotFoundError
             if status != 200:
                 raise PaymentProviderUnavailableError

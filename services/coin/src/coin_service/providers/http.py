@@ -63,6 +63,11 @@ async def request_json(client: httpx.AsyncClient, method: str, url: str, **argum
         return response.status_code, None
 
 
+def is_refusal(answer: Any) -> bool:
+    """Tell a vendor's own error from the page of something in between, which is no evidence against a payment."""
+    return isinstance(answer, dict) and isinstance(answer.get("error"), dict)
+
+
 def retrying() -> AsyncRetrying:
     """Three tries in all; only for what may be repeated."""
     return AsyncRetrying(

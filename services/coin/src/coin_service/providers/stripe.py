@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from coin_service.errors import PaymentNotFoundError, PaymentProviderUnavailableError
 from coin_service.prices import Prices
 from coin_service.providers import Payment, Purchase
-from coin_service.providers.http import TransientError, parse, request_json, retrying
+from coin_service.providers.http import TransientError, is_refusal, parse, request_json, retrying
 from common.logging import get_logger
 
 logger = get_logger(__name__)
@@ -156,7 +156,7 @@ class StripeProvider:
                 status, body = await request_json(self._client, "GET", path, params=parameters)
                 if status >= 500 or status in (409, 424):
                     raise TransientError
-                if status == 404:
+                if status == 404 and is_refusal(body):
                     raise PaymentNotFoundError
                 if status != 200:
                     # 401 and 403 are our key's fault: an operator has to act. 429 is not helped by asking again.
