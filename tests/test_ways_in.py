@@ -13,6 +13,7 @@ INNER_PATHS = [
     "/internal/wallets/{id}",
     "/internal/accounts/{id}",
     "/internal/entitlements/{id}",
+    "/internal/generations/{id}",
     "/internal",
     "/INTERNAL/wallets/{id}",
     "/api/internal/wallets/{id}",

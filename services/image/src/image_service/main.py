@@ -13,6 +13,7 @@ from common.clients.subscription import SubscriptionClient
 from common.http import open_http_client, open_service_client
 from common.mongo import open_database
 from common.settings import load_settings
+from image_service import internal_routes
 from image_service.covers import Covers
 from image_service.files import PictureFiles
 from image_service.funds import Funds
@@ -126,7 +127,7 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
 
     return create_service_app(
         settings,
-        routers=[router, uploads],
+        routers=[router, uploads, internal_routes.router],
         lifespan=lifespan,
         description="Pictures: drawn, charged or covered, kept, listed and deleted.",
     )

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from common.clients.image import Decision
+
 StylePreset = Literal[
     "3d-model",
     "analog-film",
@@ -124,6 +126,17 @@ class Generation(Model):
     def due_coins(self) -> int:
         """What the pictures drawn cost."""
         return 0 if self.cover == "subscription" else self.coins_per_image * len(self.pictures)
+
+    @property
+    def decision(self) -> Decision:
+        """What is to become of the coins that were set aside: nobody knows before it is stored or given up."""
+        match self.state:
+            case "accepted" | "drawing":
+                return "undecided"
+            case "stored" | "succeeded":
+                return "capture" if self.due_coins else "void"
+            case "voiding" | "failed":
+                return "void"
 
 
 class Image(Model):

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from common.clients.image import GenerationNotFoundError
 from common.clock import utc_now
 from common.errors import IdempotencyKeyReusedError, RequestInProgressError, ServiceUnavailableError
 from common.logging import get_logger
@@ -96,6 +97,17 @@ class ImageService:
         if earlier.fingerprint != fingerprint:
             raise IdempotencyKeyReusedError
         return await self._join(earlier)
+
+    async def get_generation(self, generation_id: str) -> Generation:
+        """Return an order as it is.
+
+        Raises:
+            GenerationNotFoundError: There is none, and never was.
+        """
+        generation = await self._generations.find(generation_id)
+        if generation is None:
+            raise GenerationNotFoundError
+        return generation
 
     async def drain(self, seconds: float) -> None:
         """Wait for what is being drawn; what is left after ``seconds`` is handed over to whoever comes next."""

@@ -3,11 +3,13 @@
 from common.testing.apps import TEST_SECRETS, app_client, service_settings, service_token, user_headers, user_token
 from common.testing.auth import FakeAuth, Fault
 from common.testing.coin import FakeCoin
+from common.testing.image import FakeImage
 
 __all__ = [
     "TEST_SECRETS",
     "FakeAuth",
     "FakeCoin",
+    "FakeImage",
     "Fault",
     "app_client",
     "service_settings",

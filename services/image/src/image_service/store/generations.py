@@ -45,10 +45,14 @@ class GenerationStore:
         return True
 
     async def get(self, generation_id: str) -> Generation:
-        document = await self._generations.find_one({"_id": generation_id})
-        if document is None:
+        generation = await self.find(generation_id)
+        if generation is None:
             raise LookupError(f"generation {generation_id} is gone")
-        return _to_generation(document)
+        return generation
+
+    async def find(self, generation_id: str) -> Generation | None:
+        document = await self._generations.find_one({"_id": generation_id})
+        return None if document is None else _to_generation(document)
 
     async def find_by_key(self, user_id: str, key: str) -> Generation | None:
         """Return the user's open or succeeded generation under an idempotency key."""
