@@ -21,9 +21,9 @@ async def test_a_request_id_stands_in_the_log_of_every_service_it_touches(mesh: 
 
     async def logged() -> bool:
         logs = mesh.logs()
-        return all(request_id in logs[f"{name}.log"] for name in ("image", "coin", "subscription"))
+        return all(request_id in logs[f"{name}.log"] for name in ("gateway", "image", "coin", "subscription"))
 
-    await until(logged, "image, coin and subscription have logged the id")
+    await until(logged, "gateway, image, coin and subscription have logged the id")
 
 
 async def test_no_secret_is_in_any_log(mesh: Mesh, guest: Caller) -> None:

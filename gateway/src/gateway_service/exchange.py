@@ -38,11 +38,11 @@ class Exchange:
     """Carries one request to a service and its answer to the client; both bodies are streamed.
 
     Attributes:
-        started: The client has the answer's head, so nothing else can be answered any more.
+        status: Of the answer whose head the client has; 0 before.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, head: RequestHead, *, max_body_bytes: int) -> None:
-        self.started = False
+        self.status = 0
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -50,6 +50,11 @@ class Exchange:
         self._room = max_body_bytes
         self._more_body = head.chunked or head.length > 0
         self._client: ClientConnection | None = scope.get("extensions", {}).get(HANGUP_EXTENSION)
+
+    @property
+    def started(self) -> bool:
+        """The client has the answer's head, so nothing else can be answered any more."""
+        return self.status != 0
 
     async def run(
         self, pool: UpstreamPool, proxies: TrustedProxies, *, timeout_seconds: float, extra: list[Header]
@@ -140,7 +145,7 @@ class Exchange:
     async def _relay(self, connection: UpstreamConnection, extra: list[Header]) -> None:
         status, private = connection.status, self._head.target.startswith(b"/api/")
         headers = answer_headers(connection.headers, status=status, private=private)
-        self.started = True
+        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers + extra})
         while True:
             piece, complete = connection.take(), connection.complete

@@ -1,5 +1,6 @@
 """What stands before every service: the route, the token, the limits; and what a failure is answered with."""
 
+import time
 from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
@@ -13,7 +14,7 @@ from gateway_service.exchange import ClientGoneError, Exchange
 from gateway_service.heads import RequestHead
 from gateway_service.identity import Identity
 from gateway_service.pool import UpstreamPool
-from gateway_service.routing import find_route
+from gateway_service.routing import find_route, route_name
 
 logger = get_logger(__name__)
 
@@ -50,6 +51,8 @@ class Proxy:
             return
         exchange = Exchange(scope, receive, send, head, max_body_bytes=self._max_body_bytes)
         cors = self._cors.headers(origin)
+        started = time.perf_counter()
+        status = 0
         try:
             await self._forward(scope, head, exchange, cors)
         except ClientGoneError:
@@ -66,7 +69,17 @@ class Proxy:
                 )
             # uvicorn closes the connection where an answer was begun and not ended: no client takes it for whole.
             if not exchange.started:
+                status = int(known.status)
                 await send_error(send, known, head.request_id, extra=self._error_headers(head, cors))
+        finally:
+            # The prefix, not the path: the name of an upload is all that keeps it private.
+            logger.info(
+                "request",
+                method=head.method,
+                route=route_name(scope["raw_path"]),
+                status=exchange.status or status,
+                milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            )
 
     async def _forward(self, scope: Scope, head: RequestHead, exchange: Exchange, cors: list[Header]) -> None:
         route = find_route(head.method, scope["raw_path"])

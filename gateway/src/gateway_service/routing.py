@@ -74,6 +74,14 @@ def find_route(method: str, raw_path: bytes) -> Route:
     return route
 
 
+def route_name(raw_path: bytes) -> str:
+    """Return the part of an address that stands in our tables, for the log; a stranger's words are not in it."""
+    if raw_path in _EXACT:
+        return raw_path.decode()
+    listed = (*(prefix for prefix, _ in _PREFIXES), *_SERVICES)
+    return next((prefix.decode() for prefix in listed if raw_path.startswith(prefix)), "unmatched")
+
+
 def _by_prefix(raw_path: bytes) -> Route | None:
     for prefix, route in _PREFIXES:
         if raw_path.startswith(prefix):
