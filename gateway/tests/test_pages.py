@@ -31,6 +31,7 @@ async def test_unknown_pages_and_wrong_methods(gateway: httpx.AsyncClient) -> No
         ("POST", "/health", 405, "method_not_allowed"),
         ("TRACE", "/", 405, "method_not_allowed"),
         ("OPTIONS", "/nothing", 404, "not_found"),
+        ("OPTIONS", "/health", 405, "method_not_allowed"),
     ):
         reply = await gateway.request(method, path)
         assert (reply.status_code, reply.json()["code"]) == (status, code)

@@ -38,7 +38,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._pages(scope, receive, send)
-        elif scope["raw_path"].startswith(FORWARDED) or scope["method"] == "OPTIONS":
+        elif scope["raw_path"].startswith(FORWARDED) or _is_preflight(scope):
             await self._proxy(scope, receive, send)
         else:
             await self._pages(scope, receive, self._with_cors(scope, send))
@@ -52,6 +52,11 @@ class Gateway:
             await send(message)
 
         return send_with_cors
+
+
+def _is_preflight(scope: Scope) -> bool:
+    names = {name for name, _ in scope["headers"]}
+    return scope["method"] == "OPTIONS" and names >= {b"origin", b"access-control-request-method"}
 
 
 def create_app(settings: Settings | None = None) -> Gateway:
