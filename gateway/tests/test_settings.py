@@ -66,6 +66,15 @@ def test_a_weak_secret_stops_production(monkeypatch: pytest.MonkeyPatch) -> None
         Settings()
 
 
+def test_a_wildcard_of_web_pages_stops_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://app.example,*")
+    assert Settings().allowed_origins == ("https://app.example", "*")
+    monkeypatch.setenv("ENVIRONMENT", "production")
+
+    with pytest.raises(ValidationError, match="CORS_ORIGINS"):
+        Settings()
+
+
 def test_localhost_is_known_in_development_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "http://localhost:*" in Settings().allowed_origins
     monkeypatch.setenv("ENVIRONMENT", "staging")

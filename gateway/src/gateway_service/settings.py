@@ -96,3 +96,10 @@ class Settings(CommonSettings):
             "image": str(self.image_url),
             "subscription": str(self.subscription_url),
         }
+
+    def production_problems(self) -> list[str]:
+        problems = super().production_problems()
+        if "*" in self.allowed_origins:
+            # Any page could then use a token that it got hold of; a list costs nothing.
+            problems.append("CORS_ORIGINS is a wildcard: list the web pages that may call")
+        return problems
