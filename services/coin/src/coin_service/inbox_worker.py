@@ -23,6 +23,8 @@ MAX_BACKOFF_SECONDS = 3600.0
 MAX_ATTEMPTS = 60
 """With these pauses about two days: longer than a vendor's outage, shorter than anybody's patience."""
 
+_WAIT: tuple[type[Exception], ...] = (TimeoutError, *DATABASE_UNAVAILABLE)
+
 Handler = Callable[[Message], Awaitable[None]]
 """Does what a message asks for, however often it is called; raises to be called again."""
 
@@ -103,7 +105,7 @@ class InboxWorker:
             return "postponed"
         except ServiceError as error:
             return await self._repeat(message, error.code)
-        except (TimeoutError, *DATABASE_UNAVAILABLE) as error:
+        except _WAIT as error:
             return await self._repeat(message, type(error).__name__)
         except Exception:
             logger.exception("inbox message failed", message_id=message.id, type=message.type)

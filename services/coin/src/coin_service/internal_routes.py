@@ -67,4 +67,4 @@ async def void(body: VoidRequest, holds: HoldServiceDep) -> Envelope[Wallet]:
 
 
 def _wallet(last: Entry) -> Wallet:
-    return Wallet(balance=last.balance, held=last.held)
+    return Wallet(balance=last.spendable, held=last.held)

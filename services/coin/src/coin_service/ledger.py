@@ -95,14 +95,19 @@ class Ledger:
     async def last(self, user_id: str) -> Entry:
         """Return the wallet's last entry; an unknown wallet is opened, with the sign-up bonus as its first entry.
 
+        Where it owes coins and has some, they are taken first, whoever left that undone.
+
         Raises:
             AccountNotFoundError: Nobody has this id.
             ServiceUnavailableError: Whether somebody has it cannot be known now.
         """
         for _ in range(OPENING_TRIES):
-            if last := await self.store.find_last(user_id) or await self._open(user_id):
+            last = await self.store.find_last(user_id) or await self._open(user_id)
+            if last is not None and last.pays_debt:
+                last = await self._pay_debt(last)
+            if last is not None:
                 return last
-            # Another process is just opening it: refused by an entry that the majority does not have yet.
+            # Another process is just opening or changing it: refused by an entry that the majority does not have yet.
             await asyncio.sleep(MAX_PAUSE_SECONDS)
         raise ServiceUnavailableError
 
@@ -130,6 +135,7 @@ class Ledger:
                 while True:
                     moved = await self._try(user_id, rule, find_done, attempt)
                     if moved is not None:
+                        await self._touch(moved)
                         return moved
                     await attempt.pause(user_id)
         except TimeoutError as error:
@@ -161,6 +167,29 @@ class Ledger:
             attempt.look = True
             logger.warning("database failed during a move", user_id=user_id, error=type(error).__name__)
         return None
+
+    async def _touch(self, moved: Moved) -> None:
+        """Pay the debt from what just came in; if that fails, the wallet's next touch does it."""
+        if moved.entry.pays_debt and not moved.replayed:
+            try:
+                await self._pay_debt(moved.entry)
+            except DATABASE_UNAVAILABLE as error:
+                logger.warning("debt is paid later", user_id=moved.entry.user_id, error=type(error).__name__)
+
+    async def _pay_debt(self, last: Entry) -> Entry | None:
+        """Take what is owed; ``None`` if another entry came first."""
+        coins = min(last.balance, last.debt)
+        key = f"{last.user_id}:debt:{last.seq}"
+        draft = Draft(
+            kind="debit",
+            type="clawback",
+            key=key,
+            amount=coins,
+            debt_change=-coins,
+            reason="Debt of a payment returned",
+        )
+        paid = Entry.following(last, draft, entry_id=new_id(), user_id=last.user_id)
+        return paid if await self.store.append(paid) else None
 
     async def _open(self, user_id: str) -> Entry | None:
         try:

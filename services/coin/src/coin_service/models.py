@@ -17,6 +17,21 @@ ENTRY_KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
 ENTRY_TYPES: tuple[EntryType, ...] = get_args(EntryType)
 
 
+ToldBy = Literal["app", "callback"]
+"""Who told that an ad was watched: the app itself, or the ad network."""
+
+
+class OpenAd(BaseModel):
+    """An ad that was credited on one side's word and that the other side has not told of yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    told_by: ToldBy
+    key: str
+    """Of the entry that credited it."""
+    at: datetime
+
+
 class Earned(BaseModel):
     """What one source gave this wallet."""
 
@@ -26,6 +41,8 @@ class Earned(BaseModel):
     """UTC day of ``coins``, as ``2025-07-01``."""
     coins: int
     last_at: datetime
+    open_ads: tuple[OpenAd, ...] = ()
+    """Oldest first."""
 
 
 class Draft(BaseModel):
@@ -49,6 +66,12 @@ class Draft(BaseModel):
     """The payment as the client named it."""
     payment_id: str | None = None
     """The payment by its one name, ``stripe:pi_…`` in lower case; unique over all wallets."""
+    adjusts: str | None = None
+    """The ``payment_id`` whose coins this takes back or gives again."""
+    taken_back: int | None = None
+    """Of a payment: how many of its coins have been taken back so far, since the money went back."""
+    debt_change: int = 0
+    """Coins to be taken that the wallet did not have; negative once they are taken."""
     reason: str | None = None
     reference: str | None = None
     fingerprint: str | None = None
@@ -93,6 +116,8 @@ class Entry(Draft):
     """Coins that can be spent after this entry."""
     held: int
     """Coins in open holds after this entry."""
+    debt: int = 0
+    """Coins still to be taken after this entry; the next ones to come pay it."""
     counts: dict[EntryType, int] = Field(default_factory=dict)
     """How many entries of each type the wallet has, this one included."""
     position: int | None = None
@@ -100,6 +125,21 @@ class Entry(Draft):
     type_position: int | None = None
     """The same among those of its type."""
     created_at: datetime
+
+    @property
+    def spendable(self) -> int:
+        """Coins of the balance that are not about to pay the debt."""
+        return max(0, self.balance - self.debt)
+
+    @property
+    def bought(self) -> int:
+        """Of a payment's first entry: the coins it pays for, also those whose money was back before."""
+        return self.amount + (self.taken_back or 0)
+
+    @property
+    def pays_debt(self) -> bool:
+        """The wallet owes coins and has some: before anything else they are taken."""
+        return min(self.balance, self.debt) > 0
 
     @property
     def total(self) -> int:
@@ -129,6 +169,7 @@ class Entry(Draft):
             seq=last.seq + 1 if last else 1,
             balance=(last.balance if last else 0) + draft.balance_change,
             held=(last.held if last else 0) + draft.held_change,
+            debt=(last.debt if last else 0) + draft.debt_change,
             counts=counts,
             position=sum(counts.values()) if draft.type is not None else None,
             type_position=counts[draft.type] if draft.type is not None else None,

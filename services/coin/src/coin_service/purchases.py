@@ -102,11 +102,17 @@ class PurchaseService:
         """Answer a payment that was credited before; under a key of its own the answer is kept, as any other is."""
         if first.user_id != purchase.user_id:
             raise PaymentAlreadyUsedError
-        if first.amount != purchase.coins:
+        if first.bought != purchase.coins:
             raise AmountMismatchError
+        if first.type is None:
+            # The money was back before the coins were given; then only what was given again counts.
+            given = await self._ledger.store.find_adjustment(str(first.payment_id), credit=True)
+            if given is None:
+                raise PaymentNotCompletedError
+            first = given
         await self._settle(first)
         if request.fingerprint is None:
-            return Receipt(first, (await self._ledger.last(first.user_id)).balance, replayed=False)
+            return Receipt(first, (await self._ledger.last(first.user_id)).spendable, replayed=False)
 
         def note(_: Entry) -> Draft:
             return Draft(kind="note", key=request.key, amount=0, reference=first.id, fingerprint=request.fingerprint)
@@ -119,8 +125,9 @@ class PurchaseService:
 
     async def _answer(self, entry: Entry, *, replayed: bool) -> Receipt:
         first = await self._ledger.store.find(entry.reference) if entry.kind == "note" and entry.reference else None
-        return Receipt(first or entry, entry.balance, replayed)
+        return Receipt(first or entry, entry.spendable, replayed)
 
     async def _settle(self, entry: Entry) -> None:
+        """Have a Play product consumed."""
         if entry.payment_method == "google_play" and entry.payment_id is not None:
             await self._consumption.settle(entry.payment_id)

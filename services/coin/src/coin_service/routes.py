@@ -52,7 +52,7 @@ WRITE_ERRORS = (*READ_ERRORS, IdempotencyKeyReusedError, UpstreamTimeoutError)
 async def balance(user: WalletOwnerDep, coins: CoinServiceDep) -> Envelope[BalanceRead]:
     """Tell what can be spent and what is set aside."""
     last = await coins.last(user.id)
-    return ok(BalanceRead(balance=last.balance, held=last.held, updated_at=last.created_at))
+    return ok(BalanceRead(balance=last.spendable, held=last.held, updated_at=last.created_at))
 
 
 @router.get("/transactions", responses=responses(*READ_ERRORS))
@@ -104,7 +104,7 @@ async def earn(
     return ok(
         EarnRead(
             transaction=TransactionRead.from_entry(reward.entry),
-            balance=reward.entry.balance,
+            balance=reward.entry.spendable,
             remaining_today=reward.quota.remaining,
         )
     )
@@ -118,7 +118,7 @@ async def deduct(
     request = Request.of(user.id, chosen_key(key, body.idempotency_key), fingerprint("deduct", body))
     moved = await coins.deduct(user.id, body.amount, reason=body.reason, request=request)
     _mark(response, replayed=moved.replayed)
-    return ok(MovedRead(transaction=TransactionRead.from_entry(moved.entry), balance=moved.entry.balance))
+    return ok(MovedRead(transaction=TransactionRead.from_entry(moved.entry), balance=moved.entry.spendable))
 
 
 def _mark(response: Response, *, replayed: bool) -> None:

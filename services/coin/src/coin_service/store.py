@@ -30,6 +30,8 @@ VALIDATOR: Document = {
             "released": _LONG,
             "balance": _LONG,
             "held": _LONG,
+            "debt": _LONG,
+            "taken_back": _LONG,
             "position": {"bsonType": "long", "minimum": 1},
             "type_position": {"bsonType": "long", "minimum": 1},
             "remaining_today": _LONG,
@@ -42,7 +44,7 @@ VALIDATOR: Document = {
         },
     }
 }
-"""Kept by the database itself, so that no code, not even wrong code, writes a debt or a fraction of a coin."""
+"""Kept by the database itself, so that not even wrong code writes less than nothing or a fraction of a coin."""
 
 
 class LedgerStore:
@@ -54,7 +56,8 @@ class LedgerStore:
 
     async def ensure_schema(self) -> None:
         """Make the indexes and the validator; harmless when they are there."""
-        only_with = {name: {name: {"$exists": True}} for name in ("resolves", "payment_id", "position", "type")}
+        optional = ("resolves", "payment_id", "adjusts", "position", "type")
+        only_with = {name: {name: {"$exists": True}} for name in optional}
         await self._entries.create_indexes(
             [
                 # Two debits at once work out the same next ``seq``; this index lets one of them in.
@@ -64,6 +67,11 @@ class LedgerStore:
                 IndexModel("resolves", name="resolves", unique=True, partialFilterExpression=only_with["resolves"]),
                 # A payment credits one wallet, once.
                 IndexModel("payment_id", name="payment", unique=True, partialFilterExpression=only_with["payment_id"]),
+                IndexModel(
+                    [("adjusts", ASCENDING), ("seq", DESCENDING)],
+                    name="adjustments",
+                    partialFilterExpression=only_with["adjusts"],
+                ),
                 IndexModel(
                     [("user_id", ASCENDING), ("position", DESCENDING)],
                     name="listed",
@@ -100,6 +108,12 @@ class LedgerStore:
 
     async def find_by_payment(self, payment_id: str) -> Entry | None:
         document = await self._entries.find_one({"payment_id": payment_id})
+        return None if document is None else from_document(document)
+
+    async def find_adjustment(self, payment_id: str, *, credit: bool = False) -> Entry | None:
+        """Return the last entry that took coins of a payment back, or gave them again; or the last that gave."""
+        query: Document = {"adjusts": payment_id} | ({"kind": "credit"} if credit else {})
+        document = await self._entries.find_one(query, sort=[("seq", DESCENDING)])
         return None if document is None else from_document(document)
 
     async def find_hold(self, key: str) -> tuple[Entry | None, Entry | None]:

@@ -53,3 +53,27 @@ class PaymentProvider(Protocol):
             PaymentNotFoundError: The vendor knows no such payment, or it cannot be one.
             PaymentProviderUnavailableError: Nothing is known.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What has become of a payment up to now, as the vendor says."""
+
+    transaction_id: str
+    """As the vendor names it."""
+    completed: bool
+    """The money has arrived, whatever became of it since."""
+    paid: int
+    """In the smallest unit of ``currency``, or items."""
+    returned: int
+    """What of ``paid`` went back, or may: refunded, disputed, voided."""
+    currency: str | None = None
+    user_id: str | None = None
+    """Whose it is and how many coins it buys, as written into it when it was made; not checked."""
+    coins: str | None = None
+
+    def coins_back(self, coins: int) -> int:
+        """Return how many of ``coins`` go back with the money: in proportion, all of them with all of it."""
+        if self.returned >= self.paid:
+            return coins
+        return coins * self.returned // self.paid
