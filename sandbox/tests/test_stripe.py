@@ -183,3 +183,18 @@ async def test_control_sets_every_part(client: httpx.AsyncClient) -> None:
 
     for path, bad in (("pi_x", {}), ("pi_12345678", {"status": "paid"}), ("pi_12345678", {"amount": "1"})):
         assert (await client.put(f"/_sandbox/stripe/payments/{path}", json=bad)).status_code == 422
+
+
+@pytest.mark.parametrize("status", ["processing", "requires_payment_method", "requires_capture", "canceled"])
+async def test_payment_set_up_by_its_balance_transaction_can_be_followed(
+    client: httpx.AsyncClient, status: str
+) -> None:
+    await client.put("/_sandbox/stripe/payments/txn_setupbytest1", json={"status": status})
+
+    transaction = (await get(client, "balance_transactions/txn_setupbytest1")).json()
+    charge = (await get(client, f"charges/{transaction['source']}")).json()
+    intent = (await get(client, f"payment_intents/{charge['payment_intent']}")).json()
+
+    assert (transaction["status"], transaction["type"]) == ("pending", "charge")
+    assert (charge["captured"], charge["balance_transaction"]) == (False, "txn_setupbytest1")
+    assert (intent["status"], intent["amount_received"]) == (status, 0)

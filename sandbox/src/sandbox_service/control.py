@@ -157,6 +157,7 @@ async def put_payment(identifier: str, body: PaymentChange, request: Request) ->
         _refuse("id", "pi_, ch_, py_ or txn_ and 8 to 250 letters and digits")
     payment = _sandbox(request).payments.get_or_make(parts[1])
     payment.fail_status = None
+    payment.charged = payment.charged or parts[0] != "pi"
     payment.amount = body.amount or payment.amount
     payment.currency = body.currency or payment.currency
     payment.settle(body.status or payment.status)

@@ -45,7 +45,7 @@ def charge(payment: Payment, prefix: str = "ch") -> Json:
         "amount": payment.amount,
         "amount_captured": payment.amount_received,
         "amount_refunded": payment.amount_refunded,
-        "balance_transaction": f"txn_{payment.key}" if payment.status == "succeeded" else None,
+        "balance_transaction": f"txn_{payment.key}" if payment.has_balance_transaction else None,
         "captured": payment.status == "succeeded",
         "created": payment.created,
         "currency": payment.currency,
@@ -84,7 +84,7 @@ def balance_transaction(payment: Payment) -> Json:
         "net": payment.amount_received - fee,
         "reporting_category": "charge",
         "source": f"ch_{payment.key}",
-        "status": "available",
+        "status": "available" if payment.status == "succeeded" else "pending",
         "type": "charge",
     }
 

@@ -45,12 +45,18 @@ class Payment:
     description: str | None = None
     payment_method: str | None = None
     capture_method: str = "automatic_async"
+    charged: bool = False
+    """A test spoke of its charge, so there is one, and a balance transaction of it, whatever the status."""
     fail_status: int | None = None
     """Looking it up is answered with this HTTP status."""
 
     @property
     def has_charge(self) -> bool:
-        return self.status in {"succeeded", "processing", "requires_capture"} or self.declined
+        return self.status in {"succeeded", "processing", "requires_capture"} or self.declined or self.charged
+
+    @property
+    def has_balance_transaction(self) -> bool:
+        return self.status == "succeeded" or self.charged
 
     @property
     def refunded(self) -> bool:

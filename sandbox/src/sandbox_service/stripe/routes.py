@@ -43,7 +43,7 @@ async def retrieve_balance_transaction(request: Request) -> Response:
         "balance transaction",
         "id",
         lambda payment, _: objects.balance_transaction(payment),
-        needs=lambda payment: payment.status == "succeeded",
+        needs=lambda payment: payment.has_balance_transaction,
     )
 
 
