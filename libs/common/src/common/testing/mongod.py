@@ -22,6 +22,16 @@ __all__ = ["MongodUnavailableError", "free_port", "running_mongod"]
 
 _PORT_IN_CONTAINER = 27017
 
+# A server that is being killed may still make a file in a folder that is being removed: that is tried more than once.
+_WATCH = """
+read _
+kill -9 "$1" 2>/dev/null
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf "$2" 2>/dev/null && break
+    sleep 0.2
+done
+"""
+
 
 @contextmanager
 def running_mongod() -> Iterator[str]:
@@ -71,7 +81,7 @@ def _start_process(stack: ExitStack, binary: Path) -> str:
         )
     # The other end of its stdin is ours alone: however this process ends, the watcher reads end of file and clears up.
     watcher = subprocess.Popen(
-        ["/bin/sh", "-c", 'read _; kill -9 "$1" 2>/dev/null; rm -rf "$2"', "watcher", str(mongod.pid), str(folder)],
+        ["/bin/sh", "-c", _WATCH, "watcher", str(mongod.pid), str(folder)],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
