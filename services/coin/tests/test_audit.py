@@ -36,6 +36,13 @@ async def audit(database: Database) -> Audited:
     return Audited(report, faults)
 
 
+async def append(ledger: Ledger, user_id: str, draft: Draft) -> Entry:
+    async def find_done() -> None:
+        return None
+
+    return (await ledger.move(user_id, lambda _: draft, find_done)).entry
+
+
 async def credit(ledger: Ledger, user_id: str, payment_id: str, **changes: Any) -> Entry:
     draft = Draft(
         kind="credit",
@@ -45,11 +52,7 @@ async def credit(ledger: Ledger, user_id: str, payment_id: str, **changes: Any) 
         payment_method="stripe",
         payment_id=payment_id,
     ).model_copy(update=changes)
-
-    async def find_done() -> None:
-        return None
-
-    return (await ledger.move(user_id, lambda _: draft, find_done)).entry
+    return await append(ledger, user_id, draft)
 
 
 async def fill(ledger: Ledger, user_id: str) -> None:
@@ -232,6 +235,65 @@ async def test_payments_and_entries_belong_together(ledger: Ledger, database: Da
     ]
 
 
+async def refund(ledger: Ledger, user_id: str) -> None:
+    """Bonus, purchase, deduct 150, refund: takes 50 and leaves a debt of 50; an earning of 80 pays it."""
+    coins = CoinService(ledger)
+    await credit(ledger, user_id, "stripe:pi_1")
+    await coins.deduct(user_id, 150, reason=None, request=Request.of(user_id, None, "f"))
+    taken = Draft(
+        kind="debit",
+        type="clawback",
+        key="stripe:pi_1:after",
+        amount=50,
+        debt_change=50,
+        adjusts="stripe:pi_1",
+        taken_back=100,
+    )
+    assert (await append(ledger, user_id, taken)).debt == 50
+    await append(ledger, user_id, Draft(kind="credit", type="earn", key="e", amount=80))
+
+
+REFUND, DEBT_PAID = 4, 6
+
+
+async def test_debt_is_added_up(ledger: Ledger, database: Database, ada: str) -> None:
+    await refund(ledger, ada)
+    found = await audit(database)
+    assert (found.faults, found.report.coins, found.report.debt, found.report.entries) == ([], 30, 0, DEBT_PAID)
+
+
+@pytest.mark.parametrize(
+    ("seq", "update", "expected"),
+    [
+        (REFUND, {"$inc": {"debt": Int64(-10)}}, [("debt", REFUND)]),
+        (REFUND, {"$inc": {"debt_change": Int64(-10)}}, [("clawback", REFUND), ("debt", REFUND)]),
+        (REFUND, {"$set": {"taken_back": Int64(20)}}, [("clawback", REFUND)]),
+        (REFUND, {"$set": {"adjusts": "stripe:pi_2"}}, [("clawback", REFUND)]),
+        (DEBT_PAID, {"$set": {"debt": Int64(-1)}}, [("debt", DEBT_PAID), ("debt", DEBT_PAID)]),
+    ],
+)
+async def test_a_wrong_debt_is_named(
+    ledger: Ledger, database: Database, ada: str, seq: int, update: Corruption, expected: list[Any]
+) -> None:
+    await refund(ledger, ada)
+    await database["entries"].update_one({"seq": seq}, update, bypass_document_validation=True)
+    assert (await audit(database)).places == expected
+
+
+async def test_no_more_is_taken_back_than_was_bought(ledger: Ledger, database: Database, ada: str, bob: str) -> None:
+    await credit(ledger, ada, "stripe:pi_1", amount=30)
+    taken = Draft(
+        kind="debit", type="clawback", key="c", amount=40, adjusts="stripe:pi_1", taken_back=40, payment_method="stripe"
+    )
+    await append(ledger, ada, taken)
+    await append(ledger, bob, taken.model_copy(update={"key": "d", "amount": 10, "taken_back": 10}))
+    found = await audit(database)
+    assert sorted((fault.rule, fault.user_id, fault.seq) for fault in found.faults) == [
+        ("clawback", ada, 3),
+        ("clawback", bob, 2),
+    ]
+
+
 async def test_only_the_oldest_holds_are_kept(ledger: Ledger, database: Database, ada: str) -> None:
     holds = HoldService(ledger)
     await credit(ledger, ada, "stripe:pi_1", amount=1000)
@@ -251,6 +313,9 @@ async def test_a_batch_never_ends_a_wallet(
     monkeypatch.setattr("coin_service.audit.scan.BATCH_ENTRIES", 3)
     await fill(ledger, ada)
     seen: list[int] = []
-    auditor = Auditor(LedgerScan(database), lambda _: None, share=0.9, on_batch=lambda far: seen.append(far.entries))
-    report = await auditor.run()
+
+    async def on_batch(far: Report) -> None:
+        seen.append(far.entries)
+
+    report = await Auditor(LedgerScan(database), lambda _: None, share=0.9, on_batch=on_batch).run()
     assert (report.faults, report.wallets, seen) == (0, 1, [3, 6, 9, 10])

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from coin_service.audit.chain import Chain
 from coin_service.audit.report import Fault, Report
@@ -18,7 +18,7 @@ class Auditor:
         tell: Given each fault as it is found.
         share: The part of one processor it may take; below 1 it pauses between batches, so that a process that serves
             requests goes on doing so.
-        on_batch: Called after every batch, and told how far it came.
+        on_batch: Awaited after every batch, with how far it came; what it raises ends the audit.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Auditor:
         tell: Callable[[Fault], None],
         *,
         share: float = 1.0,
-        on_batch: Callable[[Report], object] = lambda _: None,
+        on_batch: Callable[[Report], Awaitable[None]] | None = None,
     ) -> None:
         self._scan = scan
         self._tell_outside = tell
@@ -47,7 +47,9 @@ class Auditor:
             self._report.entries += len(batch)
             worked = time.perf_counter() - began
             await self._check_payments(batch)
-            self._on_batch(self._report)
+            await self._check_clawbacks(batch)
+            if self._on_batch is not None:
+                await self._on_batch(self._report)
             await asyncio.sleep(worked * (1 / self._share - 1))
         self._end_chain()
         async for payment in self._scan.uncredited_payments():
@@ -81,8 +83,7 @@ class Auditor:
             if len(fields) > 1:
                 continue
             async for entry in self._scan.duplicates(fields[0]):
-                message = f"{fields[0]} {entry[fields[0]]!r} stands in another entry too"
-                self._tell(Fault("unique", message, entry.get("user_id"), entry.get("seq"), str(entry["_id"])))
+                self._tell_of(entry, "unique", f"{fields[0]} {entry[fields[0]]!r} stands in another entry too")
 
     async def _check_payments(self, batch: list[Document]) -> None:
         """A Play purchase is noted before its coins are credited, or no crash could be sure to consume it."""
@@ -91,12 +92,29 @@ class Auditor:
             for entry in batch
             if entry.get("payment_method") == "google_play" and entry.get("payment_id")
         }
-        if not bought:
+        if bought:
+            for payment_id in await self._scan.unknown_payments(list(bought)):
+                self._tell_of(
+                    bought[payment_id], "payment", f"{payment_id} was credited, and payments does not know it"
+                )
+
+    async def _check_clawbacks(self, batch: list[Document]) -> None:
+        """What is taken back was bought, by the same user and for as many coins."""
+        adjusting = [entry for entry in batch if entry.get("adjusts") is not None]
+        if not adjusting:
             return
-        for payment_id in await self._scan.unknown_payments(list(bought)):
-            entry = bought[payment_id]
-            message = f"{payment_id} was credited, and payments does not know it"
-            self._tell(Fault("payment", message, entry.get("user_id"), entry.get("seq"), str(entry["_id"])))
+        first_entries = await self._scan.first_entries([entry["adjusts"] for entry in adjusting])
+        for entry in adjusting:
+            payment_id, first = entry["adjusts"], first_entries.get(entry["adjusts"])
+            if first is None or first.get("user_id") != entry.get("user_id"):
+                self._tell_of(entry, "clawback", f"{payment_id} was never credited to this wallet")
+                continue
+            bought = int(first.get("amount", 0)) + int(first.get("taken_back") or 0)
+            if int(entry.get("taken_back") or 0) > bought:
+                self._tell_of(entry, "clawback", f"more is taken back of {payment_id} than the {bought} coins bought")
+
+    def _tell_of(self, entry: Document, rule: str, message: str) -> None:
+        self._tell(Fault(rule, message, entry.get("user_id"), entry.get("seq"), str(entry["_id"])))
 
     def _tell(self, fault: Fault) -> None:
         self._report.faults += 1

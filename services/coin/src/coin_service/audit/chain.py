@@ -17,7 +17,7 @@ LATER_NUMBERS = ("debt", "debt_change")
 
 FIELDS = (
     *("user_id", "kind", "type", "key", "resolves", "counts", "position", "type_position"),
-    *("payment_method", "payment_id", "created_at"),
+    *("payment_method", "payment_id", "adjusts", "taken_back", "created_at"),
     *(*WHOLE_NUMBERS, *LATER_NUMBERS),
 )
 """All that is looked at."""
@@ -43,6 +43,7 @@ class Chain:
         self._seq = 0
         self._counts: dict[str, int] = {}
         self._listed_sum = 0
+        self._taken_back: dict[str, int] = {}
         self._deviations: dict[str, object] = {}
         self._entry: Document = {}
 
@@ -53,6 +54,7 @@ class Chain:
         self._check_shape()
         self._apply(entry.get("kind"), self._coins("amount"), self._coins("released"))
         self.debt += self._coins("debt_change")
+        self._take_back(entry.get("adjusts") or entry.get("payment_id"))
         self._list()
         self._compare(follows=follows)
 
@@ -128,6 +130,18 @@ class Chain:
             self._fault("hold", f"ends {resolves!r}, which is not open")
         if hold is not None and hold.coins != coins:
             self._fault("hold", f"ends {resolves!r} with {coins} coins, {hold.coins} were set aside")
+
+    def _take_back(self, payment_id: object) -> None:
+        """Of a payment whose money went back: what was taken, or became debt, adds up to what the entry says."""
+        if payment_id is None or "taken_back" not in self._entry:
+            return
+        name, carried, change = str(payment_id), self._coins("taken_back"), self._coins("amount")
+        if "adjusts" in self._entry:
+            change = -change if self._entry.get("kind") == "credit" else change + self._coins("debt_change")
+            expected = self._taken_back.get(name, 0) + change
+            if carried != expected or carried < 0:
+                self._fault("clawback", f"{carried} coins of {name} are said to be taken back, {expected} were")
+        self._taken_back[name] = carried
 
     def _list(self) -> None:
         kind, type_ = self._entry.get("kind"), self._entry.get("type")

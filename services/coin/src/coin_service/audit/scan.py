@@ -60,6 +60,11 @@ class LedgerScan:
         known = self._payments.find({"_id": {"$in": list(payment_ids)}}, {"_id": 1})
         return set(payment_ids) - {document["_id"] async for document in known}
 
+    async def first_entries(self, payment_ids: Sequence[str]) -> dict[str, Document]:
+        """Return the entries that credited these payments, by payment."""
+        entries = self._entries.find({"payment_id": {"$in": list(payment_ids)}}, dict.fromkeys(FIELDS, 1))
+        return {document["payment_id"]: document async for document in entries}
+
     async def uncredited_payments(self) -> AsyncIterator[Document]:
         """Yield the purchases that were consumed at the vendor although no entry credits them."""
         cursor = self._payments.find({"consumed_at": {"$ne": None}}, {"_id": 1}, batch_size=BATCH_ENTRIES)
