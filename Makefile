@@ -33,7 +33,7 @@ $(RUN_ONE): run-%: installed
 
 .PHONY: test
 test: installed-dev ## Run all tests, with a real MongoDB
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types imports test ## All that a change must pass: format, lint, types, imports, tests

@@ -6,6 +6,7 @@
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,11 +17,19 @@ from journey.mesh import Mesh, running_mesh
 from journey.phone import PASSWORD, TIMEOUT_SECONDS, Account, Caller, NewPhone, Phone, fresh_email
 from journey.sandbox import Sandbox
 
+HERE = Path(__file__).parent
 MESH = pytest.StashKey[Mesh]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "processes: needs the pids, logs and ports of a mesh that the tests started")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            # One mesh serves all journeys, so one worker walks them; others have the members' own tests meanwhile.
+            item.add_marker(pytest.mark.xdist_group("mesh"))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from common.clients.coin import HoldNotFoundError, HoldResolvedError
 from common.mongo import Database
 from image_service.testing import World, artifact, draw_png
 
@@ -241,6 +242,28 @@ async def test_coins_that_somebody_else_gave_back_buy_nothing(
         return httpx.Response(200, json={"artifacts": [artifact(draw_png(), seed=3)]})
 
     world.engine.answers = [draw_while_an_operator_voids]
+    assert_failure(await generate(client, key="k"), 503, "generation_failed")
+    await assert_nothing_happened(client, world, database, uploads)
+    assert (await generate(client, key="k")).status_code == 200
+
+
+async def test_coins_given_back_before_they_were_set_aside_draw_nothing(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path
+) -> None:
+    world.coin.fail_next = [HoldResolvedError()]  # by a process that took this one for dead
+    assert_failure(await generate(client, key="k"), 503, "generation_failed")
+    await assert_nothing_happened(client, world, database, uploads)
+    assert world.engine.orders == []
+
+
+async def test_no_hold_stays_open_when_the_coin_service_does_not_find_it(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path
+) -> None:
+    async def draw_then_forget(_: httpx.Request) -> httpx.Response:
+        world.coin.fail_next = [HoldNotFoundError()]  # as a database may answer just after a failover
+        return httpx.Response(200, json={"artifacts": [artifact(draw_png(), seed=3)]})
+
+    world.engine.answers = [draw_then_forget]
     assert_failure(await generate(client, key="k"), 503, "generation_failed")
     await assert_nothing_happened(client, world, database, uploads)
     assert (await generate(client, key="k")).status_code == 200

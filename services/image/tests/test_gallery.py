@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from common.clock import utc_now
 from common.mongo import Database, new_id
 from common.pagination import PageQuery, encode_cursor
 from common.testing import user_headers
 from image_service.models import Image
+from image_service.storage.local import LocalFile, LocalStorage
 from image_service.store.images import ImageStore
 from image_service.testing import World
 
@@ -205,6 +207,20 @@ async def test_a_file_that_could_not_be_deleted_is_deleted_later(
         while file.exists():
             assert asyncio.get_running_loop().time() < deadline
             await asyncio.sleep(0.02)
+
+
+async def test_a_picture_deleted_while_it_is_read_does_not_exist(
+    client: httpx.AsyncClient, uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (drawn,) = await draw(client)
+    find = LocalStorage.find
+
+    async def delete_then_find(storage: LocalStorage, file: str) -> LocalFile | None:
+        assert (await client.delete(f"/api/image/{drawn['id']}")).status_code == 200
+        return await find(storage, file)
+
+    monkeypatch.setattr(LocalStorage, "find", delete_then_find)
+    assert_not_found(await client.get(f"/api/image/{drawn['id']}?include=imageData"))
 
 
 async def test_a_late_repeat_of_the_insert_changes_nothing(database: Database, user_id: str) -> None:

@@ -1,9 +1,10 @@
 """What a dead process left behind is ended by the next one: charged if it was stored, else given back."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from common.clock import utc_now
 from common.mongo import Database, new_id
 from image_service.files import PictureFiles
-from image_service.models import Generation, Lease, Order, State
+from image_service.models import Generation, Order, State
 from image_service.providers import DrawnPicture
 from image_service.storage import new_file
 from image_service.storage.local import LocalStorage
@@ -36,7 +37,7 @@ ORDER = Order(
 
 async def leave_behind(database: Database, user_id: str, state: State, *, stale: bool = True) -> Generation:
     """Write the record of a process that died in ``state``."""
-    store = GenerationStore(database, owner="dead", lease_seconds=30)
+    store = GenerationStore(database, owner="dead", lease_seconds=-1 if stale else 30)
     await store.ensure_indexes()
     generation = Generation(
         id=new_id(),
@@ -48,7 +49,6 @@ async def leave_behind(database: Database, user_id: str, state: State, *, stale:
         coins_per_image=10,
         state=state,
         open=True,
-        lease=Lease(owner="dead", until=utc_now() + timedelta(seconds=-1 if stale else 30)),
         cover=None if state == "accepted" else "coins",
         created_at=utc_now(),
     )
@@ -95,8 +95,7 @@ async def test_stored_is_charged_once_and_shown(
     generation = await leave_behind(database, user_id, "drawing")
     await world.coin.client().hold(user_id, 20, key=generation.coin_key)
     store = GenerationStore(database, owner="dead", lease_seconds=-1)
-    changes = {"pictures": pictures, "stored_at": utc_now(), "lease": store.lease()}
-    assert await store.move(generation.id, ("drawing",), "stored", **changes)
+    assert await store.move(generation.id, ("drawing",), "stored", pictures=pictures, stored_at=utc_now())
     if is_captured:
         await world.coin.client().capture(user_id, 10, key=generation.coin_key)
     async with start(recovery_interval_seconds=0.1) as client:
@@ -120,6 +119,40 @@ async def test_who_lives_is_left_alone(start: Start, world: World, database: Dat
         document = await database["generations"].find_one({"_id": living.id})
         assert document is not None
         assert (document["state"], document["open"]) == ("drawing", True)
+
+
+async def test_nobody_gives_up_what_it_draws_itself(start: Start, world: World, database: Database) -> None:
+    async with start(recovery_interval_seconds=0.05) as client:
+        world.engine.open.clear()
+        drawing = asyncio.create_task(client.post("/api/image/generate", json={"prompt": "a cat"}))
+        # As after a time without the database, in which no lease could be renewed.
+        past = {"$set": {"lease.until": utc_now() - timedelta(seconds=1)}}
+        for _ in range(50):
+            await asyncio.sleep(0.02)
+            await database["generations"].update_many({"state": "drawing"}, past)
+        world.engine.open.set()
+        assert (await drawing).status_code == 200
+        assert len(world.engine.orders) == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_leases_do_not_go_by_the_processes_clocks(
+    start: Start, world: World, database: Database, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    def wrong() -> datetime:
+        return utc_now() + timedelta(hours=hours)
+
+    living = await leave_behind(database, "1" * 24, "drawing", stale=False)
+    dead = await leave_behind(database, "2" * 24, "drawing")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("image_service.") and hasattr(module, "utc_now"):
+            monkeypatch.setattr(module, "utc_now", wrong)
+    async with start(recovery_interval_seconds=0.05) as client:
+        assert (await client.post("/api/image/generate", json={"prompt": "a cat"})).status_code == 200
+        assert (await until_ended(database, dead.id))["state"] == "failed"
+    document = await database["generations"].find_one({"_id": living.id})
+    assert document is not None
+    assert (document["state"], document["open"]) == ("drawing", True)
 
 
 async def test_two_processes_end_many_generations_once(

@@ -61,6 +61,7 @@ def profiles(store: ProfileStore, auth: FakeAuth, clock: Clock) -> ProfileServic
 async def client(
     auth: FakeAuth, mongo_uri: str, database_name: str, database: Database
 ) -> AsyncIterator[httpx.AsyncClient]:
-    settings = service_settings(Settings, mongo_uri, database_name, heal_interval_seconds=0.05, heal_after_seconds=0.2)
+    # Long enough that the healer takes up no change whose request is still at its three tries.
+    settings = service_settings(Settings, mongo_uri, database_name, heal_interval_seconds=0.05, heal_after_seconds=2)
     async with app_client(create_app(settings, auth_transport=auth.transport())) as opened:
         yield opened
