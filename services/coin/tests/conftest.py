@@ -1,17 +1,18 @@
-"""Stripe, Google Play and auth on the wire, and the service between them."""
+"""Stripe, Google Play, AdMob and auth on the wire, and the service between them."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
 import pytest_asyncio
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from coin_service.holds import HoldService
 from coin_service.ledger import Ledger
@@ -162,6 +163,31 @@ class FakePlay(Vendor):
         return httpx.Response(200, json=purchase)
 
 
+class FakeAdMob(Vendor):
+    """The key server, and the one who signs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key_id = 2**40 + 7
+        self.headers = {"Cache-Control": "private, max-age=3600"}
+
+    def sign(self, signed: str, *, raw: str | None = None) -> bytes:
+        """Return the query of a callback: what is signed, and how it is sent, by default with every value escaped."""
+        if raw is None:
+            parts = [part.partition("=") for part in signed.split("&")]
+            raw = "&".join(f"{name}={quote(value, safe='')}" for name, _, value in parts)
+        signature = base64.urlsafe_b64encode(self.key.sign(signed.encode(), ec.ECDSA(hashes.SHA256()))).decode()
+        return f"{raw}&signature={signature.rstrip('=')}&key_id={self.key_id}".encode()
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        der = self.key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        keys = [{"keyId": self.key_id, "pem": "", "base64": base64.b64encode(der).decode()}]
+        return httpx.Response(200, json={"keys": keys}, headers=self.headers)
+
+
 class OpenClient(Protocol):
     def __call__(self, **settings: Any) -> AbstractAsyncContextManager[httpx.AsyncClient]: ...
 
@@ -190,6 +216,11 @@ def stripe() -> FakeStripe:
 @pytest.fixture
 def play() -> FakePlay:
     return FakePlay()
+
+
+@pytest.fixture
+def admob() -> FakeAdMob:
+    return FakeAdMob()
 
 
 @pytest_asyncio.fixture
@@ -239,6 +270,7 @@ def open_client(
     auth: FakeAuth,
     stripe: FakeStripe,
     play: FakePlay,
+    admob: FakeAdMob,
     key_file: Path,
 ) -> OpenClient:
     """Start the application on the test's database and talk to it."""
@@ -253,7 +285,7 @@ def open_client(
         }
         app = create_app(
             service_settings(Settings, mongo_uri, database_name, **values),
-            roads=Roads(auth.transport(), stripe.transport, play.transport, play.token_transport),
+            roads=Roads(auth.transport(), stripe.transport, play.transport, play.token_transport, admob.transport),
         )
         async with app_client(app) as opened:
             yield opened

@@ -69,6 +69,9 @@ def test_rules_packages_and_products(environment: Any) -> None:
         ("STRIPE_API_BASE", "api.stripe.com"),
         ("STRIPE_API_BASE", "http://127.0.0.1:5010"),
         ("GOOGLE_PLAY_API_BASE", "http://sandbox:5010"),
+        ("ADMOB_KEYS_URL", "http://sandbox:5010/admob/reward/verifier-keys.json"),
+        ("ADMOB_KEYS_URL", "https://keys.example.com/verifier-keys.json"),
+        ("ADMOB_SSV_REQUIRED", "perhaps"),
         ("STRIPE_SECRET_KEY", None),
         ("STRIPE_SECRET_KEY", "sk_test_0123456789"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/play.json"),
@@ -78,6 +81,14 @@ def test_what_production_does_not_start_with(environment: Any, name: str, value:
     with pytest.raises(ValidationError) as refused:
         environment(**{name: value})
     assert name in str(refused.value).upper()
+
+
+def test_ads_that_need_a_callback_need_ad_units(environment: Any) -> None:
+    with pytest.raises(ValidationError, match="ADMOB_AD_UNITS is missing"):
+        environment(ADMOB_SSV_REQUIRED="true")
+    units = "ca-app-pub-3940256099942544/5224354917, 2747237135"
+    settings = environment(ADMOB_SSV_REQUIRED="true", ADMOB_AD_UNITS=units)
+    assert settings.admob_ad_units == ("ca-app-pub-3940256099942544/5224354917", "2747237135")
 
 
 def test_production_does_not_take_the_sandboxs_google_account(environment: Any, key_file: Path) -> None:

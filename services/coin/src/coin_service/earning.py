@@ -1,12 +1,22 @@
-"""Rewards: coins for something done in the app, within each source's rules."""
+"""Rewards: coins for something done in the app, within each source's rules.
+
+An ad watched may be told twice: by the app, and by the ad network's signed callback. Each settles the other, in either
+order, so that one ad pays once; see ``ads.py``.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from coin_service.errors import AmountTooLargeError, EarnLimitReachedError, UnknownSourceError
-from coin_service.ledger import Ledger, Request
-from coin_service.models import Draft, Earned, Entry
+from coin_service.ads import AD_SOURCE, OpenAds
+from coin_service.errors import (
+    AmountTooLargeError,
+    EarnLimitReachedError,
+    UnknownSourceError,
+    VerificationRequiredError,
+)
+from coin_service.ledger import Ledger, Moved, Request
+from coin_service.models import Draft, Earned, Entry, OpenAd
 from coin_service.settings import EarnRule
 from common.clock import utc_now
 
@@ -31,65 +41,151 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """An entry of ``earn`` and what its source had left after it."""
+    """An entry of ``earn``, the wallet's entry that this call made, and what its source had left after it."""
 
     entry: Entry
+    made: Entry
+    """``entry`` itself, or the note that another call had been credited for the same."""
     replayed: bool
     quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What one source gave a wallet so far."""
+
+    today: int
+    ready_at: datetime
+    """When its pause is over."""
+    quota: Quota
+    earned: Earned | None
+    open_ads: OpenAds
+
+    @classmethod
+    def of(cls, last: Entry, source: str, rule: EarnRule, now: datetime) -> "_Standing":
+        earned = last.earned.get(source)
+        today = earned.coins if earned is not None and earned.day == _day(now) else 0
+        ready_at = earned.last_at + timedelta(seconds=rule.cooldown_seconds) if earned is not None else now
+        quota = Quota(rule.daily_limit, max(0, rule.daily_limit - today), _seconds_to_midnight(now))
+        return cls(today, ready_at, quota, earned, OpenAds.of(earned, now))
+
+    def credit(self, draft: Draft, source: str, ads: OpenAds, now: datetime) -> Draft:
+        """Complete the draft of a reward.
+
+        Raises:
+            EarnLimitReachedError: The day's limit would be passed.
+        """
+        remaining = self.quota.remaining - draft.amount
+        if remaining < 0:
+            raise _refusal("daily_limit", source, self.quota, wait_seconds=self.quota.reset_seconds)
+        earned = Earned(day=_day(now), coins=self.today + draft.amount, last_at=now, open_ads=ads.listed)
+        return draft.model_copy(update={"source": source, "remaining_today": remaining, "earned": {source: earned}})
+
+    def settle(self, ad: OpenAd, key: str, *, fingerprint: str | None = None) -> Draft:
+        """Remember that this ad has been credited already, on the other side's word."""
+        ads = self.open_ads.without(ad).listed
+        earned = {AD_SOURCE: self.earned.model_copy(update={"open_ads": ads})} if self.earned is not None else {}
+        return Draft(
+            kind="note",
+            key=key,
+            amount=0,
+            source=AD_SOURCE,
+            reference=ad.key,
+            fingerprint=fingerprint,
+            remaining_today=self.quota.remaining,
+            earned=earned,
+        )
 
 
 class EarningService:
     """What was earned today is carried from entry to entry, so the limit is as exact as the balance."""
 
-    def __init__(self, ledger: Ledger, rules: Mapping[str, EarnRule], *, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        rules: Mapping[str, EarnRule],
+        *,
+        ads_need_callback: bool = False,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._ledger = ledger
         self._rules = rules
+        self._ads_need_callback = ads_need_callback
         self._now = now
 
     async def earn(self, user_id: str, coins: int, *, source: str, request: Request) -> Reward:
-        """Credit a reward.
+        """Credit a reward that the app claims; an ad that its network told of before is answered with that entry.
 
         Raises:
             UnknownSourceError: No rule for this source.
             AmountTooLargeError: More than one event gives.
+            VerificationRequiredError: The network's callback alone credits this.
             EarnLimitReachedError: Too soon, or the day's limit would be passed; nothing was credited.
             IdempotencyKeyReusedError: The key belongs to another request.
         """
-        rule = self._rules.get(source)
-        if rule is None:
-            raise UnknownSourceError
+        rule = self._rule(source)
+        if source == AD_SOURCE and self._ads_need_callback:
+            raise VerificationRequiredError
         if coins > rule.max_amount:
             raise AmountTooLargeError(f"At most {rule.max_amount} coins can be earned at once.")
 
         def reward(last: Entry) -> Draft:
             now = self._now()
-            before = last.earned.get(source)
-            today = before.coins if before is not None and before.day == _day(now) else 0
-            quota = Quota(rule.daily_limit, max(0, rule.daily_limit - today), _seconds_to_midnight(now))
-            if coins > quota.remaining:
-                raise _refusal("daily_limit", source, quota, wait_seconds=quota.reset_seconds)
-            ready_at = before.last_at + timedelta(seconds=rule.cooldown_seconds) if before is not None else now
-            if ready_at > now:
-                raise _refusal("cooldown", source, quota, wait_seconds=(ready_at - now).total_seconds())
-            return Draft(
-                kind="credit",
-                type="earn",
-                key=request.key,
-                amount=coins,
-                source=source,
-                fingerprint=request.fingerprint,
-                remaining_today=quota.remaining - coins,
-                earned={source: Earned(day=_day(now), coins=today + coins, last_at=now)},
-            )
+            standing = _Standing.of(last, source, rule, now)
+            if source == AD_SOURCE and (told := standing.open_ads.first("callback")):
+                return standing.settle(told, request.key, fingerprint=request.fingerprint)
+            if standing.ready_at > now and coins <= standing.quota.remaining:
+                seconds = (standing.ready_at - now).total_seconds()
+                raise _refusal("cooldown", source, standing.quota, wait_seconds=seconds)
+            ads = standing.open_ads.adding("app", request.key, now) if source == AD_SOURCE else standing.open_ads
+            draft = Draft(kind="credit", type="earn", key=request.key, amount=coins, fingerprint=request.fingerprint)
+            return standing.credit(draft, source, ads, now)
 
         async def find_done() -> Entry | None:
             return request.check(await self._ledger.store.find_by_key(request.key))
 
-        moved = await self._ledger.move(user_id, reward, find_done)
-        remaining = moved.entry.remaining_today or 0
-        return Reward(
-            moved.entry, moved.replayed, Quota(rule.daily_limit, remaining, _seconds_to_midnight(self._now()))
-        )
+        return await self._reward(await self._ledger.move(user_id, reward, find_done), rule)
+
+    async def confirm_ad(self, user_id: str, coins: int, *, transaction_id: str) -> Reward:
+        """Credit an ad that its network told of, unless the app has been credited for it; repeats are harmless.
+
+        The rule's amount and day's limit count; its pause does not, as the network saw each of the ads.
+
+        Raises:
+            UnknownSourceError: No rule for ads.
+            EarnLimitReachedError: The day's limit would be passed; nothing was credited.
+            AccountNotFoundError: There is no such user.
+        """
+        rule = self._rule(AD_SOURCE)
+        key = f"admob:{transaction_id}"
+
+        def reward(last: Entry) -> Draft:
+            now = self._now()
+            standing = _Standing.of(last, AD_SOURCE, rule, now)
+            if claimed := standing.open_ads.first("app"):
+                return standing.settle(claimed, key)
+            ads = standing.open_ads.adding("callback", key, now)
+            draft = Draft(
+                kind="credit", type="earn", key=key, amount=min(coins, rule.max_amount), transaction_id=transaction_id
+            )
+            return standing.credit(draft, AD_SOURCE, ads, now)
+
+        async def find_done() -> Entry | None:
+            return await self._ledger.store.find_by_key(key)
+
+        return await self._reward(await self._ledger.move(user_id, reward, find_done, look_first=True), rule)
+
+    def _rule(self, source: str) -> EarnRule:
+        rule = self._rules.get(source)
+        if rule is None:
+            raise UnknownSourceError
+        return rule
+
+    async def _reward(self, moved: Moved, rule: EarnRule) -> Reward:
+        made = moved.entry
+        paid = await self._ledger.store.find_by_key(made.reference) if made.kind == "note" and made.reference else None
+        quota = Quota(rule.daily_limit, made.remaining_today or 0, _seconds_to_midnight(self._now()))
+        return Reward(paid or made, made, moved.replayed, quota)
 
 
 def _refusal(limit: str, source: str, quota: Quota, *, wait_seconds: float) -> EarnLimitReachedError:

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from common.errors import ConflictError, FieldError, NotFoundError, ServiceError, TooManyRequestsError
+from common.errors import (
+    BadRequestError,
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    NotFoundError,
+    ServiceError,
+    TooManyRequestsError,
+)
 
 
 class UnknownSourceError(FieldError):
@@ -69,3 +77,46 @@ class PaymentProviderUnavailableError(ServiceError):
     code = "payment_provider_unavailable"
     status = HTTPStatus.BAD_GATEWAY
     message = "The payment could not be checked right now. Please try again in a moment."
+
+
+class VerificationRequiredError(ForbiddenError):
+    """This reward is only credited on the word of who gives it."""
+
+    code = "verification_required"
+    message = "This reward is credited once the ad network has confirmed it."
+
+
+class InvalidSignatureError(BadRequestError):
+    """It is not from whom it says, or was changed on the road."""
+
+    code = "invalid_signature"
+    message = "The signature is not valid."
+
+
+class AdVerificationUnavailableError(ServiceError):
+    """The ad network's keys cannot be had: nothing is known of the reward, and nothing was credited."""
+
+    code = "verification_unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = "The reward could not be verified right now. Please try again in a moment."
+
+
+class AmountNotPayableError(FieldError):
+    """The vendor does not charge so little, or so much."""
+
+    code = "amount_not_payable"
+    message = "This number of coins cannot be bought at once."
+
+
+class UnknownPackError(FieldError):
+    code = "unknown_pack"
+    message = "There is no such pack."
+    field = "packId"
+
+
+class WebhooksNotConfiguredError(ServiceError):
+    """The secret or address that proves a vendor's messages is not set."""
+
+    code = "webhooks_not_configured"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = "Notifications cannot be verified here."

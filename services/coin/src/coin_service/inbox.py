@@ -40,10 +40,27 @@ class Message(BaseModel):
     """When it is due, or when the lease of who is at it ends; ``None`` once it is done or dead."""
     error: str | None = None
     """The code of what went wrong last."""
+    outcome: str | None = None
+    """What came of it, where its source has more than one answer."""
 
     @property
     def content(self) -> Any:
         return json.loads(self.body)
+
+    @classmethod
+    def new(cls, source: Source, event_id: str, type_: str, content: Any) -> Self:
+        """Make one that is due at once."""
+        now = utc_now()
+        return cls(
+            id=f"{source}:{event_id}",
+            source=source,
+            type=type_,
+            body=json.dumps(content),
+            state="received",
+            attempts=0,
+            received_at=now,
+            next_at=now,
+        )
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
@@ -70,21 +87,13 @@ class InboxStore:
 
     async def add(self, source: Source, event_id: str, type_: str, content: Any) -> bool:
         """Keep a message; ``False`` if it was kept before. When this returns, it may be answered."""
-        now = utc_now()
-        document = {
-            "_id": f"{source}:{event_id}",
-            "source": source,
-            "type": type_,
-            "body": json.dumps(content),
-            "state": "received",
-            "attempts": 0,
-            "received_at": now,
-            "next_at": now,
-        }
-        with suppress(DuplicateKeyError):
-            await self._messages.insert_one(document)
-            return True
-        return False
+        return await self._insert(Message.new(source, event_id, type_, content)) is not None
+
+    async def add_claimed(self, source: Source, event_id: str, type_: str, content: Any) -> Message | None:
+        """Keep a message and take it up at once; ``None`` if it was kept before."""
+        message = Message.new(source, event_id, type_, content)
+        ends = message.received_at + timedelta(seconds=LEASE_SECONDS)
+        return await self._insert(message.model_copy(update={"attempts": 1, "next_at": ends}))
 
     async def claim(self, message_id: str | None = None) -> Message | None:
         """Take up a message for a lease: the one named, or the one that is due longest."""
@@ -105,6 +114,10 @@ class InboxStore:
             {"_id": message.id},
             {"$set": {"state": "done", "done_at": utc_now()}, "$unset": {"next_at": "", "error": ""}},
         )
+
+    async def set_outcome(self, message: Message, outcome: str) -> None:
+        """Note for an operator what came of a message that is about to be done."""
+        await self._messages.update_one({"_id": message.id}, {"$set": {"outcome": outcome}})
 
     async def set_retry(self, message: Message, *, seconds: float, error: str) -> None:
         """Try again later, unless another process has taken it up meanwhile."""
@@ -132,6 +145,13 @@ class InboxStore:
             {"_id": message_id}, {"$set": change, "$unset": {"done_at": "", "error": ""}}
         )
         return bool(found.matched_count)
+
+    async def _insert(self, message: Message) -> Message | None:
+        document = message.model_dump(exclude={"id"}, exclude_none=True)
+        with suppress(DuplicateKeyError):
+            await self._messages.insert_one({"_id": message.id, **document})
+            return message
+        return None
 
     @staticmethod
     def _mine(message: Message) -> Document:

@@ -1,24 +1,29 @@
 """The coin service's application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
-from coin_service import internal_routes, routes
+from coin_service import internal_routes, reward_routes, routes
 from coin_service.consumption import ConsumptionService
 from coin_service.earning import EarningService
 from coin_service.holds import HoldService
+from coin_service.inbox import InboxStore
+from coin_service.inbox_worker import InboxWorker
 from coin_service.ledger import Ledger
 from coin_service.payments import PaymentStore
 from coin_service.prices import Prices
+from coin_service.providers.admob_keys import AdKeyServer
 from coin_service.providers.google_play import GooglePlayProvider
 from coin_service.providers.http import open_vendor_client
 from coin_service.providers.stripe import API_VERSION, StripeProvider
 from coin_service.purchases import PurchaseService
+from coin_service.rewards import RewardService
 from coin_service.service import CoinService
 from coin_service.settings import Settings
 from coin_service.store import LedgerStore
@@ -38,6 +43,7 @@ class Roads:
     stripe: httpx.AsyncBaseTransport | None = None
     google: httpx.AsyncBaseTransport | None = None
     google_tokens: httpx.BaseTransport | None = None
+    admob: httpx.AsyncBaseTransport | None = None
 
 
 def create_app(settings: Settings | None = None, *, roads: Roads | None = None) -> FastAPI:
@@ -62,10 +68,14 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
                 transport=roads.google,
             ) as google,
             _google_credentials(settings, roads.google_tokens) as credentials,
+            open_vendor_client(
+                settings.admob_keys_url, timeout_seconds=settings.provider_timeout_seconds, transport=roads.admob
+            ) as admob,
         ):
-            entries, payments = LedgerStore(database), PaymentStore(database)
+            entries, payments, inbox = LedgerStore(database), PaymentStore(database), InboxStore(database)
             await entries.ensure_schema()
             await payments.ensure_schema()
+            await inbox.ensure_schema()
             ledger = Ledger(
                 entries,
                 AuthClient(auth, app.state.service_token_signer),
@@ -75,17 +85,24 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             consumption = ConsumptionService(payments, entries, play)
             app.state.database = database
             app.state.coin_service = CoinService(ledger)
-            app.state.earning_service = EarningService(ledger, settings.earn_rules)
+            earning = EarningService(ledger, settings.earn_rules, ads_need_callback=settings.admob_ssv_required)
+            rewards = RewardService(
+                AdKeyServer(admob, settings.admob_keys_url), earning, inbox, ad_units=settings.admob_ad_units
+            )
+            worker = InboxWorker(inbox, {"admob": rewards.settle})
+            app.state.earning_service = earning
+            app.state.reward_service = rewards
+            app.state.inbox_worker = worker
             app.state.hold_service = HoldService(ledger)
             app.state.purchase_service = PurchaseService(
                 ledger, {"stripe": _stripe(settings, stripe), "google_play": play}, payments, consumption
             )
-            async with _background(consumption):
+            async with _background(consumption.run(), worker.run()):
                 yield
 
     return create_service_app(
         settings,
-        routers=[routes.router, internal_routes.router],
+        routers=[routes.router, reward_routes.router, internal_routes.router],
         lifespan=lifespan,
         description="Wallets: what a user has, earned, bought and spent.",
     )
@@ -141,11 +158,13 @@ def _google_play(
 
 
 @asynccontextmanager
-async def _background(consumption: ConsumptionService) -> AsyncIterator[None]:
-    task = asyncio.create_task(consumption.run(), name="consumption")
+async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(one) for one in work]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task

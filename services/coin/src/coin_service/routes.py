@@ -14,6 +14,7 @@ from coin_service.errors import (
     PaymentNotFoundError,
     PaymentProviderUnavailableError,
     UnknownSourceError,
+    VerificationRequiredError,
 )
 from coin_service.ledger import Request
 from coin_service.models import EntryType
@@ -91,7 +92,10 @@ async def buy(
 
 
 @router.post(
-    "/earn", responses=responses(UnknownSourceError, AmountTooLargeError, EarnLimitReachedError, *WRITE_ERRORS)
+    "/earn",
+    responses=responses(
+        UnknownSourceError, AmountTooLargeError, VerificationRequiredError, EarnLimitReachedError, *WRITE_ERRORS
+    ),
 )
 async def earn(
     body: EarnRequest, user: WalletOwnerDep, earning: EarningServiceDep, key: IdempotencyKeyDep, response: Response
@@ -104,7 +108,7 @@ async def earn(
     return ok(
         EarnRead(
             transaction=TransactionRead.from_entry(reward.entry),
-            balance=reward.entry.spendable,
+            balance=reward.made.spendable,
             remaining_today=reward.quota.remaining,
         )
     )

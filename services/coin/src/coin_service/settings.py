@@ -17,6 +17,8 @@ SOURCE_PATTERN = r"^[a-z0-9_]{1,40}$"
 
 GOOGLE_TOKEN_HOSTS = ("oauth2.googleapis.com", "accounts.google.com", "www.googleapis.com")
 
+GOOGLE_AD_KEYS_HOST = "www.gstatic.com"
+
 
 class EarnRule(BaseModel):
     """What one source may give; in the environment with the wire's spelling, ``maxAmount``."""
@@ -94,6 +96,13 @@ class Settings(ServiceSettings):
     allow_test_purchases: bool = False
     """Whether a licence tester's purchase, which nobody paid, buys coins in production; elsewhere it always does."""
 
+    admob_keys_url: Address = "https://www.gstatic.com/admob/reward/verifier-keys.json"
+    """Whose signatures on callbacks are believed."""
+    admob_ad_units: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Our ad units, ``ca-app-pub-…/2747237135`` or the digits alone; without any every ad unit's callback counts."""
+    admob_ssv_required: bool = False
+    """Whether ads are credited on AdMob's word alone, and the app's own claim is refused."""
+
     provider_timeout_seconds: float = Field(default=3.0, gt=0)
     """One call to a payment provider."""
     provider_total_seconds: float = Field(default=7.0, gt=0)
@@ -120,4 +129,8 @@ class Settings(ServiceSettings):
             address = _token_address(self.google_application_credentials)
             if urlsplit(address).hostname not in GOOGLE_TOKEN_HOSTS or not address.startswith("https://"):
                 problems.append("GOOGLE_APPLICATION_CREDENTIALS is not a service account's key with Google's address")
+        if urlsplit(self.admob_keys_url)[:2] != ("https", GOOGLE_AD_KEYS_HOST):
+            problems.append("ADMOB_KEYS_URL is not Google's")
+        if self.admob_ssv_required and not self.admob_ad_units:
+            problems.append("ADMOB_AD_UNITS is missing: anybody's ad unit would confirm ads")
         return problems
