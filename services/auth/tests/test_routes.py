@@ -286,3 +286,6 @@ async def test_openapi_tells_what_can_go_wrong(client: httpx.AsyncClient) -> Non
     paths = (await client.get("/openapi.json")).json()["paths"]
     assert set(paths["/api/auth/login"]["post"]["responses"]) == {"200", "401", "422", "429", "503"}
     assert "409" in paths["/api/auth/register"]["post"]["responses"]
+    for path in ("register", "login", "refresh"):
+        described = paths[f"/api/auth/{path}"]["post"]["responses"]["422"]["content"]["application/json"]["schema"]
+        assert described["$ref"].endswith("/ErrorBody")  # not FastAPI's own shape, which nobody gets

@@ -22,7 +22,7 @@ from common.clients.auth import (
     ChangeAccountRequest,
     EmailTakenError,
 )
-from common.errors import responses
+from common.errors import ValidationFailedError, responses
 from common.routing import json_router
 from common.schemas import Envelope, ok
 
@@ -33,7 +33,7 @@ internal_router = json_router(prefix="/internal/accounts", tags=["internal"])
 @router.post(
     "/register",
     status_code=HTTPStatus.CREATED,
-    responses=responses(EmailTakenError, TooManyAttemptsError, PasswordsBusyError),
+    responses=responses(EmailTakenError, ValidationFailedError, TooManyAttemptsError, PasswordsBusyError),
 )
 async def register(
     body: RegisterRequest, response: Response, auth: AuthServiceDep, address: ClientAddressDep
@@ -44,7 +44,10 @@ async def register(
     return ok(SignedInRead.of(signed_in.account, signed_in.tokens))
 
 
-@router.post("/login", responses=responses(InvalidCredentialsError, TooManyAttemptsError, PasswordsBusyError))
+@router.post(
+    "/login",
+    responses=responses(InvalidCredentialsError, ValidationFailedError, TooManyAttemptsError, PasswordsBusyError),
+)
 async def login(
     body: LoginRequest, response: Response, auth: AuthServiceDep, address: ClientAddressDep
 ) -> Envelope[SignedInRead]:
@@ -54,7 +57,7 @@ async def login(
     return ok(SignedInRead.of(signed_in.account, signed_in.tokens))
 
 
-@router.post("/refresh", responses=responses(InvalidRefreshTokenError, TokenReusedError))
+@router.post("/refresh", responses=responses(InvalidRefreshTokenError, TokenReusedError, ValidationFailedError))
 async def refresh(body: RefreshRequest, sessions: SessionServiceDep) -> Envelope[TokenPairRead]:
     """Exchange a refresh token for a new pair; each is good once."""
     return ok(TokenPairRead.from_pair(await sessions.refresh(body.refresh_token)))
