@@ -269,3 +269,8 @@ async def test_openapi_names_fields_and_errors(client: httpx.AsyncClient) -> Non
     assert set(request["properties"]) == {"email", "name", "avatarUrl"}
     assert "required" not in request
     assert "null" not in json.dumps(request["properties"]["email"])
+
+
+async def test_openapi_describes_a_422_as_it_is(client: httpx.AsyncClient) -> None:
+    put = (await client.get("/openapi.json")).json()["paths"]["/api/user/profile"]["put"]
+    assert put["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody")

@@ -2,7 +2,13 @@
 
 from common.auth import CurrentUserDep
 from common.clients.auth import EmailTakenError
-from common.errors import InvalidTokenError, ServiceUnavailableError, UpstreamTimeoutError, responses
+from common.errors import (
+    InvalidTokenError,
+    ServiceUnavailableError,
+    UpstreamTimeoutError,
+    ValidationFailedError,
+    responses,
+)
 from common.routing import json_router
 from common.schemas import Envelope, ok
 from user_service.dependencies import ProfileServiceDep
@@ -18,7 +24,10 @@ async def get_profile(user: CurrentUserDep, profiles: ProfileServiceDep) -> Enve
 
 
 @router.put(
-    "/profile", responses=responses(InvalidTokenError, EmailTakenError, ServiceUnavailableError, UpstreamTimeoutError)
+    "/profile",
+    responses=responses(
+        InvalidTokenError, EmailTakenError, ValidationFailedError, ServiceUnavailableError, UpstreamTimeoutError
+    ),
 )
 async def change_profile(
     body: ChangeProfileRequest, user: CurrentUserDep, profiles: ProfileServiceDep
