@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from bson import Int64, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pydantic import SecretStr
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.errors import (
     ConnectionFailure,
@@ -14,10 +15,8 @@ from pymongo.errors import (
     NetworkTimeout,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
-    WTimeoutError,
+    WriteConcernError,
 )
-
-from common.settings import ServiceSettings
 
 __all__ = [
     "ASCENDING",
@@ -25,6 +24,7 @@ __all__ = [
     "DESCENDING",
     "Collection",
     "Database",
+    "DatabaseSettings",
     "Document",
     "DuplicateKeyError",
     "IndexModel",
@@ -45,10 +45,21 @@ DATABASE_UNAVAILABLE: tuple[type[Exception], ...] = (
     ServerSelectionTimeoutError,
     NetworkTimeout,
     ExecutionTimeout,
-    WTimeoutError,
+    WriteConcernError,
     WaitQueueTimeoutError,
 )
 """The database is away or too slow. After a write this means *unknown*: read again, or repeat under the same key."""
+
+
+class DatabaseSettings(Protocol):
+    """What opening a database takes: a service's settings, or a command's."""
+
+    @property
+    def service_name(self) -> str: ...
+    @property
+    def mongo_uri(self) -> SecretStr: ...
+    @property
+    def mongo_database(self) -> str | None: ...
 
 
 def new_id() -> str:
@@ -56,13 +67,13 @@ def new_id() -> str:
     return str(ObjectId())
 
 
-def database_name(settings: ServiceSettings) -> str:
+def database_name(settings: DatabaseSettings) -> str:
     """Every service has a database of its own, whatever server it shares."""
     return settings.mongo_database or f"pixelmint_{settings.service_name}"
 
 
 @asynccontextmanager
-async def open_database(settings: ServiceSettings) -> AsyncIterator[Database]:
+async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     """Open the service's database.
 
     Writes are acknowledged by the majority's journals and reads see only what a majority has: an entry computed from
