@@ -7,6 +7,7 @@ from common.clients.coin import CoinClient, HoldNotFoundError, HoldResolvedError
 from common.errors import InvalidTokenError, ServiceError, UpstreamTimeoutError
 from common.logging import get_logger
 from image_service.covers import Covers
+from image_service.errors import GenerationFailedError
 from image_service.models import Cover, Generation
 
 logger = get_logger(__name__)
@@ -32,6 +33,7 @@ class Funds:
         Raises:
             InsufficientCoinsError: Details: ``required``, ``balance`` and ``affordable``, the settings that would do.
             InvalidTokenError: The account is gone.
+            GenerationFailedError: Another process has given the coins back already, since this one seemed dead.
         """
         if await self._covers.take(generation):
             return "subscription"
@@ -42,6 +44,8 @@ class Funds:
             raise UpstreamTimeoutError from error
         except AccountNotFoundError as error:
             raise InvalidTokenError from error
+        except HoldResolvedError as error:
+            raise GenerationFailedError from error
         except InsufficientCoinsError as error:
             raise InsufficientCoinsError(details=_with_affordable(error, generation)) from error
         return "coins"

@@ -163,17 +163,16 @@ class GenerationRunner:
         try:
             remaining = await self._funds.capture(generation)
         except ChargeRefusedError:
-            failed = await self._generations.move(
+            # Given back rather than failed at once: if the coins are set aside after all, they must not stay so.
+            voiding = await self._generations.move(
                 generation.id,
                 ("stored",),
-                "failed",
+                "voiding",
                 failure=failure_of(GenerationFailedError()),
                 holds_key=False,
-                open=False,
-                finished_at=utc_now(),
+                files=[*generation.files, *(picture.file for picture in generation.pictures)],
             )
-            await self._files.delete([picture.file for picture in generation.pictures])
-            return failed or await self._generations.get(generation.id)
+            return await self.end(voiding or await self._generations.get(generation.id))
         await self._images.add_all(images_of(generation))
         await self._files.delete(generation.files)
         succeeded = await self._generations.move(

@@ -18,14 +18,14 @@ class FakeCoin:
     Attributes:
         balance: Coins that can be spent.
         has_account: ``False`` for somebody who is gone and never had a wallet.
-        fail_next: Statuses with which the next calls are answered instead, first one first.
+        fail_next: Statuses or errors with which the next calls are answered instead, first one first.
     """
 
     def __init__(self, *, balance: int = 0) -> None:
         self.balance = balance
         self.has_account = True
         self.captured: dict[str, int] = {}
-        self.fail_next: list[int] = []
+        self.fail_next: list[int | ServiceError] = []
         self._holds: dict[str, int] = {}
         self._ended: dict[str, str] = {}
 
@@ -45,8 +45,9 @@ class FakeCoin:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.fail_next:
-            status = self.fail_next.pop(0)
-            return httpx.Response(status, json=error_body("internal_error", "failed on purpose", None, "test"))
+            fault = self.fail_next.pop(0)
+            status, code = (fault, "internal_error") if isinstance(fault, int) else (fault.status, fault.code)
+            return httpx.Response(status, json=error_body(code, "failed on purpose", None, "test"))
         body: dict[str, Any] = json.loads(request.content or b"{}")
         try:
             if not self.has_account:
