@@ -65,13 +65,6 @@ class Failure(Model):
     retry_after: str | None = None
 
 
-class Lease(Model):
-    """Who works on a generation; after ``until`` another process may end it."""
-
-    owner: str
-    until: datetime
-
-
 class Picture(Model):
     """One stored picture of a generation."""
 
@@ -97,8 +90,7 @@ class Generation(Model):
     """The price when it was ordered."""
     state: State
     open: bool
-    """Not yet at its end: somebody must work on it."""
-    lease: Lease
+    """Not yet at its end: somebody must work on it; who, and until when, is the store's matter."""
     cover: Cover | None = None
     attempts: int = 0
     """Calls of the engine; counted before each."""

@@ -34,8 +34,10 @@ class Recovery:
 
     async def recover(self) -> None:
         """End the generations whose owners are gone: what was stored is charged, all else is given back."""
+        # First of all: after a time without the database, leases of the living have run out too.
+        await self.show_life()
         for _ in range(MAX_A_ROUND):
-            generation = await self._generations.claim_stale()
+            generation = await self._generations.claim_stale(besides=self._service.running)
             if generation is None:
                 return
             logger.warning("generation taken over", generation_id=generation.id, state=generation.state)

@@ -11,7 +11,7 @@ from common.logging import get_logger
 from common.mongo import new_id
 from image_service.errors import ChargePendingError
 from image_service.failures import error_of
-from image_service.models import Generation, Image, Lease, Order
+from image_service.models import Generation, Image, Order
 from image_service.places import Places
 from image_service.providers import Provider
 from image_service.runner import Finished, GenerationRunner
@@ -131,7 +131,6 @@ class ImageService:
             coins_per_image=self._coins_per_image,
             state="accepted",
             open=True,
-            lease=Lease.model_validate(self._generations.lease()),
             created_at=utc_now(),
         )
 

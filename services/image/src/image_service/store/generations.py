@@ -2,16 +2,17 @@
 
 from collections.abc import Collection as Group
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
-from common.clock import utc_now
 from common.mongo import ASCENDING, Database, Document, DuplicateKeyError, ReturnDocument
 from image_service.models import Generation, Model, State
 
 
 class GenerationStore:
     """Orders, from before anything happens to their end.
+
+    While a generation is open, ``lease`` says who works on it; after ``lease.until`` another process may end it. Leases
+    are made and read by the database's clock, since those of two processes may differ.
 
     Args:
         database: The service's own.
@@ -31,15 +32,12 @@ class GenerationStore:
         )
         await self._generations.create_index("lease.until", partialFilterExpression={"open": True})
 
-    def lease(self, seconds: float | None = None) -> Document:
-        """Make a lease of this process that begins now."""
-        until = utc_now() + timedelta(seconds=self._lease_seconds if seconds is None else seconds)
-        return {"owner": self._owner, "until": until}
-
     async def add(self, generation: Generation) -> bool:
-        """Insert ``generation``; ``False`` if another of the user's holds its key."""
+        """Insert ``generation``, leased to this process; ``False`` if another of the user's holds its key."""
+        written = {"$mergeObjects": [{"$literal": _to_document(generation)}, {"lease": self._lease()}]}
         try:
-            await self._generations.insert_one(_to_document(generation))
+            # Not a plain insert: that does not know the database's time.
+            await self._generations.update_one({"_id": generation.id}, [{"$replaceWith": written}], upsert=True)
         except DuplicateKeyError:
             return False
         return True
@@ -83,24 +81,29 @@ class GenerationStore:
         if generation_ids:
             await self._generations.update_many(
                 {"_id": {"$in": list(generation_ids)}, "open": True, "lease.owner": self._owner},
-                {"$set": {"lease": self.lease()}},
+                [{"$set": {"lease": self._lease()}}],
             )
 
     async def hand_over(self, generation_id: str, *, seconds: float) -> None:
         """Let whoever comes first after ``seconds`` go on with a generation."""
         await self._generations.update_one(
-            {"_id": generation_id, "open": True, "lease.owner": self._owner}, {"$set": {"lease": self.lease(seconds)}}
+            {"_id": generation_id, "open": True, "lease.owner": self._owner},
+            [{"$set": {"lease": self._lease(seconds)}}],
         )
 
-    async def claim_stale(self) -> Generation | None:
-        """Take over one open generation whose owner has shown no life for longer than its lease."""
+    async def claim_stale(self, *, besides: Group[str] = ()) -> Generation | None:
+        """Take over one open generation, not one of ``besides``, whose owner has shown no life during its lease."""
         document = await self._generations.find_one_and_update(
-            {"open": True, "lease.until": {"$lt": utc_now()}},
-            {"$set": {"lease": self.lease()}},
+            {"open": True, "_id": {"$nin": list(besides)}, "$expr": {"$lt": ["$lease.until", "$$NOW"]}},
+            [{"$set": {"lease": self._lease()}}],
             sort=[("lease.until", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
         return None if document is None else _to_generation(document)
+
+    def _lease(self, seconds: float | None = None) -> Document:
+        milliseconds = round((self._lease_seconds if seconds is None else seconds) * 1000)
+        return {"owner": self._owner, "until": {"$add": ["$$NOW", milliseconds]}}
 
 
 def _to_value(value: Any) -> Any:
