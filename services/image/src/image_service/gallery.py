@@ -54,6 +54,19 @@ class Gallery:
         """
         return await read_all(self._storage, image.file)
 
+    async def file_if_there(self, image: Image) -> bytes:
+        """Return the stored bytes of a picture that may be deleted at this moment.
+
+        Raises:
+            ImageNotFoundError: It has been.
+            StorageUnavailableError: They cannot be read.
+        """
+        try:
+            return await self.file(image)
+        except StorageUnavailableError:
+            await self.get(image.user_id, image.id)
+            raise
+
     async def delete(self, user_id: str, image_id: str) -> None:
         """Delete a picture: out of sight at once, its file with it, or as soon as the storage lets go of it.
 

@@ -132,7 +132,7 @@ async def get_image(
     """Show one picture."""
     image = await gallery.get(user.id, image_id)
     marks = PictureMarks()
-    pictures = [await gallery.file(image)] if include else []
+    pictures = [await gallery.file_if_there(image)] if include else []
     read = FullImageRead.full(image, url=await gallery.url(image), image_data=marks.next() if include else None)
     return marks.response(ImageRead(image=read), pictures, {})
 
