@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -19,8 +19,8 @@ def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
     return event
 
 
-def configure_logging(service_name: str, level: str = "INFO") -> None:
-    """Send every log line, ours and the libraries', to stdout as JSON."""
+def configure_logging(service_name: str, level: str = "INFO", *, stream: TextIO | None = None) -> None:
+    """Send every log line, ours and the libraries', to ``stream`` (stdout without one) as JSON."""
     global _configured_service
     _configured_service = service_name
     shared: list[structlog.types.Processor] = [
@@ -36,7 +36,7 @@ def configure_logging(service_name: str, level: str = "INFO") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[

@@ -104,7 +104,7 @@ class ServiceSettings(CommonSettings):
         return problems
 
 
-SettingsT = TypeVar("SettingsT", bound=CommonSettings)
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load_settings(settings_class: type[SettingsT]) -> SettingsT:
