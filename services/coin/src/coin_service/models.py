@@ -73,6 +73,8 @@ class Draft(BaseModel):
     debt_change: int = 0
     """Coins to be taken that the wallet did not have; negative once they are taken."""
     reason: str | None = None
+    actor: str | None = None
+    """The operator who made it; not shown to the user."""
     reference: str | None = None
     fingerprint: str | None = None
     """What the request asked for; the same key with another fingerprint is another request."""
