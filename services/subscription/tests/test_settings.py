@@ -92,7 +92,6 @@ def test_production_starts_with_a_good_key(environment: Any, production_key_file
     settings = environment(
         ENVIRONMENT="production",
         GOOGLE_APPLICATION_CREDENTIALS=str(production_key_file),
-        ALLOW_TEST_PURCHASES="false",
     )
     assert not settings.accepts_test_purchases
 

@@ -33,7 +33,7 @@ class Settings(ServiceSettings):
     subscription_plans: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """What plans are called: ``pro_monthly=Pro Monthly,pro_yearly=Pro Yearly``, or a JSON object."""
 
-    allow_test_purchases: bool = True
+    allow_test_purchases: bool = False
     """Whether licence testers' purchases count in production; elsewhere they always do."""
 
     google_play_timeout_seconds: float = Field(default=6.0, gt=0, le=8.0)
