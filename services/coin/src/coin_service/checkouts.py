@@ -20,7 +20,7 @@ class Checkout(BaseModel):
     id: str
     key: str
     """Of the request, scoped to its user."""
-    fingerprint: str | None
+    fingerprint: str | None = None
     user_id: str
     coins: int
     price: int

@@ -106,6 +106,7 @@ class AmountNotPayableError(FieldError):
 
     code = "amount_not_payable"
     message = "This number of coins cannot be bought at once."
+    field = "amount"
 
 
 class UnknownPackError(FieldError):

@@ -9,8 +9,12 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from coin_service import internal_routes, reward_routes, routes
+from coin_service import checkout_routes, internal_routes, reward_routes, routes, webhook_routes
+from coin_service.audit.schedule import AuditSchedule
+from coin_service.checkout_service import CheckoutService
+from coin_service.checkouts import CheckoutStore
 from coin_service.consumption import ConsumptionService
+from coin_service.duties import DutyStore
 from coin_service.earning import EarningService
 from coin_service.holds import HoldService
 from coin_service.inbox import InboxStore
@@ -21,18 +25,25 @@ from coin_service.prices import Prices
 from coin_service.providers.admob_keys import AdKeyServer
 from coin_service.providers.google_play import GooglePlayProvider
 from coin_service.providers.http import open_vendor_client
-from coin_service.providers.stripe import API_VERSION, StripeProvider
+from coin_service.providers.stripe import StripeProvider
+from coin_service.providers.stripe_api import API_VERSION, StripeApi
 from coin_service.purchases import PurchaseService
 from coin_service.rewards import RewardService
 from coin_service.service import CoinService
 from coin_service.settings import Settings
+from coin_service.settlement import SettlementService
 from coin_service.store import LedgerStore
+from coin_service.stripe_events import StripeEvents
+from coin_service.sweeper import StripeSweeper
 from common.app import create_service_app
 from common.clients.auth import AuthClient
 from common.google import ANDROID_PUBLISHER_SCOPE, GoogleCredentials
 from common.http import open_http_client
 from common.mongo import open_database
 from common.settings import load_settings
+
+INBOX_WORKERS = 4
+"""In each process; they mostly wait for vendors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +87,16 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             await entries.ensure_schema()
             await payments.ensure_schema()
             await inbox.ensure_schema()
+            checkouts = CheckoutStore(database)
+            await checkouts.ensure_schema()
             ledger = Ledger(
                 entries,
                 AuthClient(auth, app.state.service_token_signer),
                 signup_bonus_coins=settings.signup_bonus_coins,
             )
+            prices = Prices(currency=settings.coin_currency, minor_units_per_coin=settings.coin_price_minor_units)
+            stripe_api = _stripe_api(settings, stripe)
+            stripe_payments = StripeProvider(stripe_api, prices)
             play = _google_play(settings, google, credentials)
             consumption = ConsumptionService(payments, entries, play)
             app.state.database = database
@@ -89,20 +105,45 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             rewards = RewardService(
                 AdKeyServer(admob, settings.admob_keys_url), earning, inbox, ad_units=settings.admob_ad_units
             )
-            worker = InboxWorker(inbox, {"admob": rewards.settle})
+            events = StripeEvents(inbox, stripe_payments, SettlementService(ledger, checkouts, prices))
+            worker = InboxWorker(inbox, {"admob": rewards.settle, "stripe": events.handle})
+            sweeper = StripeSweeper(
+                DutyStore(database), checkouts, stripe_api, events, interval_seconds=settings.stripe_sweep_seconds
+            )
+            app.state.stripe_events = events
+            app.state.checkout_service = CheckoutService(
+                ledger,
+                checkouts,
+                stripe_api,
+                prices,
+                settings.packs,
+                sweep_after_seconds=settings.stripe_sweep_seconds,
+            )
             app.state.earning_service = earning
             app.state.reward_service = rewards
             app.state.inbox_worker = worker
             app.state.hold_service = HoldService(ledger)
             app.state.purchase_service = PurchaseService(
-                ledger, {"stripe": _stripe(settings, stripe), "google_play": play}, payments, consumption
+                ledger, {"stripe": stripe_payments, "google_play": play}, payments, consumption
             )
-            async with _background(consumption.run(), worker.run()):
+            at_inbox = [worker.run() for _ in range(INBOX_WORKERS)]
+            audits = AuditSchedule(
+                database,
+                audit_interval_seconds=settings.audit_interval_seconds,
+                hold_alarm_seconds=settings.hold_alarm_seconds,
+            )
+            async with _background(consumption.run(), sweeper.run(), audits.run(), *at_inbox):
                 yield
 
     return create_service_app(
         settings,
-        routers=[routes.router, reward_routes.router, internal_routes.router],
+        routers=[
+            routes.router,
+            checkout_routes.router,
+            webhook_routes.router,
+            reward_routes.router,
+            internal_routes.router,
+        ],
         lifespan=lifespan,
         description="Wallets: what a user has, earned, bought and spent.",
     )
@@ -122,10 +163,9 @@ def _stripe_client(
     )
 
 
-def _stripe(settings: Settings, client: httpx.AsyncClient) -> StripeProvider:
-    return StripeProvider(
+def _stripe_api(settings: Settings, client: httpx.AsyncClient) -> StripeApi:
+    return StripeApi(
         client,
-        Prices(currency=settings.coin_currency, minor_units_per_coin=settings.coin_price_minor_units),
         livemode=settings.is_production,
         total_seconds=settings.provider_total_seconds,
         configured=settings.stripe_secret_key is not None,

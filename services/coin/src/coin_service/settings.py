@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_settings import NoDecode
 
+from coin_service.packs import Pack, check_packs, packs_of
 from common.schemas import MAX_COINS
 from common.settings import ServiceSettings
 
@@ -68,6 +69,8 @@ class Settings(ServiceSettings):
     service_name: Literal["coin"] = "coin"
     port: int = Field(default=5003, ge=0, le=65535)
     auth_url: Address = "http://auth:5001"
+    image_url: Address = "http://image:5004"
+    """Only operators' commands ask there."""
 
     signup_bonus_coins: int = Field(default=100, ge=0, le=MAX_COINS)
     """First entry of a new wallet."""
@@ -81,7 +84,14 @@ class Settings(ServiceSettings):
     coin_price_minor_units: int = Field(default=1, ge=1, le=1_000_000)
     """Price of one coin in the currency's smallest unit: 1 makes 100 coins 1.00 USD."""
 
+    coin_packs: tuple[Pack, ...] | None = None
+    """What is offered, as JSON; without it what Google Play sells."""
+
     stripe_secret_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+    """``whsec_…`` of the endpoint; without it webhooks are refused, and the sweeper alone finds what they tell."""
+    stripe_sweep_seconds: float = Field(default=300.0, gt=0)
+    """From one look at Stripe for what no webhook told us to the next; a checkout is looked at from that age on."""
     stripe_api_base: Address = "https://api.stripe.com"
 
     google_application_credentials: FilePath | None = None
@@ -103,6 +113,11 @@ class Settings(ServiceSettings):
     admob_ssv_required: bool = False
     """Whether ads are credited on AdMob's word alone, and the app's own claim is refused."""
 
+    audit_interval_seconds: float = Field(default=3600.0, gt=0)
+    """From the end of one audit of all wallets to the next, in one of the processes."""
+    hold_alarm_seconds: float = Field(default=900.0, gt=0)
+    """Age at which an open hold is an alarm; it never ends by itself."""
+
     provider_timeout_seconds: float = Field(default=3.0, gt=0)
     """One call to a payment provider."""
     provider_total_seconds: float = Field(default=7.0, gt=0)
@@ -111,6 +126,15 @@ class Settings(ServiceSettings):
     @property
     def accepts_test_purchases(self) -> bool:
         return self.allow_test_purchases or not self.is_production
+
+    @property
+    def packs(self) -> tuple[Pack, ...]:
+        return packs_of(self.google_play_products) if self.coin_packs is None else self.coin_packs
+
+    @model_validator(mode="after")
+    def _purchasable(self) -> Self:
+        check_packs(self.packs, self.google_play_products)
+        return self
 
     @model_validator(mode="after")
     def _earnable(self) -> Self:
@@ -125,6 +149,8 @@ class Settings(ServiceSettings):
             problems.append("STRIPE_SECRET_KEY is missing")
         elif not self.stripe_secret_key.get_secret_value().startswith(("sk_live_", "rk_live_")):
             problems.append("STRIPE_SECRET_KEY is not a live key")
+        if self.stripe_webhook_secret is not None and len(self.stripe_webhook_secret.get_secret_value()) < 32:
+            problems.append("STRIPE_WEBHOOK_SECRET is shorter than 32 bytes")
         if self.google_application_credentials is not None:
             address = _token_address(self.google_application_credentials)
             if urlsplit(address).hostname not in GOOGLE_TOKEN_HOSTS or not address.startswith("https://"):

@@ -1,0 +1,147 @@
+"""Packs, and orders of coins: one order is one PaymentIntent, however often it is sent."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from common.mongo import Database
+from common.testing import user_headers
+
+if TYPE_CHECKING:
+    from conftest import FakeStripe, OpenClient
+
+PATH = "/api/coin/checkout"
+
+
+async def order(client: httpx.AsyncClient, user_id: str, key: str | None = None, **body: Any) -> httpx.Response:
+    headers = user_headers(user_id) | ({"Idempotency-Key": key} if key else {})
+    return await client.post(PATH, json=body, headers=headers)
+
+
+async def test_packs_follow_the_products_and_the_price(open_client: "OpenClient", ada: str) -> None:
+    async with open_client(coin_price_minor_units=3, coin_currency="eur") as client:
+        response = await client.get("/api/coin/packs", headers=user_headers(ada))
+        assert response.json()["data"]["packs"][0] == {
+            "id": "coins_100",
+            "coins": 100,
+            "price": {"amount": 300, "currency": "eur"},
+            "googlePlayProductId": "coins_100",
+        }
+        assert (await client.get("/api/coin/packs")).status_code == 401
+    pack = {"id": "small", "coins": 60}
+    async with open_client(coin_packs=[pack]) as client:
+        response = await client.get("/api/coin/packs", headers=user_headers(ada))
+        offered = pack | {"price": {"amount": 60, "currency": "usd"}, "googlePlayProductId": None}
+        assert response.json()["data"] == {"packs": [offered]}
+
+
+@pytest.mark.parametrize(("body", "coins"), [({"packId": "coins_500"}, 500), ({"amount": 70}, 70)])
+async def test_checkout_makes_a_payment_for_the_user(
+    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, body: dict[str, Any], coins: int
+) -> None:
+    response = await order(client, ada, **body)
+    data = response.json()["data"]
+    intent = stripe.objects[data["transactionId"]]
+    assert response.status_code == 200
+    assert data == {
+        "transactionId": intent["id"],
+        "clientSecret": intent["client_secret"],
+        "amount": coins,
+        "price": {"amount": coins, "currency": "usd"},
+    }
+    assert (intent["metadata"]["user_id"], intent["metadata"]["coins"]) == (ada, str(coins))
+    bought = await client.post(
+        "/api/coin/buy",
+        json={"amount": coins, "paymentMethod": "stripe", "transactionId": data["transactionId"]},
+        headers=user_headers(ada),
+    )
+    assert (bought.status_code, bought.json()["code"]) == (402, "payment_not_completed")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({}, "validation_failed", "amount"),
+        ({"packId": "coins_100", "amount": 100}, "validation_failed", "packId"),
+        ({"packId": "coins_7"}, "unknown_pack", "packId"),
+        ({"packId": 7}, "validation_failed", "packId"),
+        ({"amount": 0}, "validation_failed", "amount"),
+        ({"amount": 49}, "amount_not_payable", "amount"),
+    ],
+)
+async def test_what_cannot_be_ordered(
+    client: httpx.AsyncClient, database: Database, ada: str, body: dict[str, Any], code: str, field: str
+) -> None:
+    response = await order(client, ada, "k", **body)
+    assert (response.status_code, response.json()["code"]) == (422, code)
+    assert response.json()["details"][0]["field"] == field
+    assert await database["checkouts"].count_documents({}) == 0
+    assert (await order(client, ada, "k", amount=100)).status_code == 200  # corrected, under the same key
+
+
+async def test_same_key_is_the_same_payment(
+    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, bob: str
+) -> None:
+    answers = await asyncio.gather(*(order(client, ada, "k", amount=100) for _ in range(6)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    again = await order(client, ada, "k", amount=100)
+    assert (again.json(), again.headers["Idempotent-Replayed"]) == (answers[0].json(), "true")
+    other = await order(client, ada, "k", amount=200)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert (await order(client, bob, "k", amount=100)).json() != again.json()
+    assert len(stripe.made) == 2
+    await order(client, ada, amount=100)
+    await order(client, ada, amount=100)
+    assert len(stripe.made) == 4
+
+
+async def test_lost_answer_of_stripe_is_found_again(
+    client: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+) -> None:
+    stripe.answers = [httpx.ReadTimeout("lost"), 500, 409]
+    failed = await order(client, ada, "k", amount=100)
+    assert (failed.status_code, failed.json()["code"]) == (502, "payment_provider_unavailable")
+    # As if Stripe had made it, and our process had died before it was noted.
+    first = (await order(client, ada, "k", amount=100)).json()
+    await database["checkouts"].update_one({}, {"$unset": {"transaction_id": "", "due_at": ""}})
+    again = await order(client, ada, "k", amount=100)
+    assert again.json() == first
+    assert len(stripe.made) == 1
+
+
+async def test_secret_is_neither_kept_nor_logged(
+    client: httpx.AsyncClient, database: Database, ada: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = (await order(client, ada, "k", amount=100)).json()["data"]
+    kept = str(await database["checkouts"].find({}).to_list(10))
+    assert data["transactionId"] in kept
+    assert data["clientSecret"] not in kept
+    said = capfd.readouterr()
+    assert data["clientSecret"] not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    "change", [{"client_secret": None}, {"amount": 99}, {"currency": "jpy"}, {"id": "pi_../x"}, {"object": "charge"}]
+)
+async def test_answer_that_does_not_fit(
+    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, change: dict[str, Any]
+) -> None:
+    intent = {
+        "id": "pi_00000001",
+        "object": "payment_intent",
+        "amount": 100,
+        "currency": "usd",
+        "livemode": False,
+        "client_secret": "s",
+    }
+    stripe.answers = [httpx.Response(200, json=intent | change)]
+    response = await order(client, ada, amount=100)
+    assert (response.status_code, response.json()["code"]) == (502, "payment_provider_unavailable")
+
+
+async def test_checkout_needs_a_user(client: httpx.AsyncClient) -> None:
+    assert (await client.post(PATH, json={"amount": 100})).status_code == 401
+    assert (await order(client, "0" * 24, amount=100)).status_code == 401

@@ -1,0 +1,164 @@
+"""What no webhook told us is found all the same, by one of several processes."""
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest_asyncio
+
+from coin_service.checkouts import CheckoutStore
+from coin_service.duties import DutyStore
+from coin_service.inbox import InboxStore
+from coin_service.ledger import Ledger
+from coin_service.prices import Prices
+from coin_service.providers.http import open_vendor_client
+from coin_service.providers.stripe import StripeProvider
+from coin_service.providers.stripe_api import StripeApi
+from coin_service.settlement import SettlementService
+from coin_service.store import LedgerStore
+from coin_service.stripe_events import StripeEvents
+from coin_service.sweeper import GIVE_UP_SECONDS, StripeSweeper
+from common.clock import utc_now
+from common.mongo import Database
+from common.testing import user_headers
+from common.testing.auth import FakeAuth
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from conftest import FakeStripe, OpenClient
+
+
+@pytest_asyncio.fixture
+async def sweepers(
+    store: LedgerStore, database: Database, auth: FakeAuth, stripe: "FakeStripe"
+) -> "AsyncIterator[list[StripeSweeper]]":
+    """Three processes: nothing but the database between them."""
+    prices, checkouts = Prices(currency="usd", minor_units_per_coin=1), CheckoutStore(database)
+    await checkouts.ensure_schema()
+    headers = {"Authorization": "Bearer sk_test_of_the_tests", "Stripe-Version": "x"}
+    async with open_vendor_client(
+        "https://stripe.test", timeout_seconds=5, headers=headers, transport=stripe.transport
+    ) as client:
+        made = []
+        for _ in range(3):
+            api = StripeApi(client, livemode=False, total_seconds=5)
+            ledger = Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100)
+            settlement = SettlementService(ledger, checkouts, prices)
+            events = StripeEvents(InboxStore(database), StripeProvider(api, prices), settlement)
+            made.append(StripeSweeper(DutyStore(database), checkouts, api, events, interval_seconds=300))
+        yield made
+
+
+async def order(client: httpx.AsyncClient, user_id: str) -> str:
+    response = await client.post("/api/coin/checkout", json={"amount": 100}, headers=user_headers(user_id))
+    name: str = response.json()["data"]["transactionId"]
+    return name
+
+
+def pay(stripe: "FakeStripe", name: str, **charge: Any) -> None:
+    """The user pays; Stripe's webhook is lost."""
+    stripe.pay(name.removeprefix("pi_"), metadata=stripe.objects[name]["metadata"], charge=charge)
+
+
+async def make_due(database: Database, collection: str) -> None:
+    await database[collection].update_many({"due_at": {"$exists": True}}, {"$set": {"due_at": utc_now()}})
+
+
+async def balance(client: httpx.AsyncClient, user_id: str) -> int:
+    coins: int = (await client.get("/api/coin/balance", headers=user_headers(user_id))).json()["data"]["balance"]
+    return coins
+
+
+async def test_paid_checkout_is_credited(
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+) -> None:
+    names = [await order(client, ada) for _ in range(4)]
+    await sweepers[0].sweep_checkouts()
+    assert await balance(client, ada) == 100  # not due yet
+    for name in names[:3]:
+        pay(stripe, name)
+    await make_due(database, "checkouts")
+    await asyncio.gather(*(sweeper.sweep_checkouts() for sweeper in sweepers))
+    assert await balance(client, ada) == 400
+    waiting = await database["checkouts"].find({"due_at": {"$exists": True}}).to_list(10)
+    assert [each["transaction_id"] for each in waiting] == names[3:]
+    assert waiting[0]["due_at"] > utc_now() + timedelta(seconds=500)  # and later each time
+
+
+async def test_checkout_is_given_up_and_faults_are_waited_for(
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+) -> None:
+    name = await order(client, ada)
+    pay(stripe, name)
+    stripe.answers = [500] * 3
+    await make_due(database, "checkouts")
+    await sweepers[0].sweep_checkouts()
+    assert await balance(client, ada) == 100
+    await make_due(database, "checkouts")
+    await sweepers[0].sweep_checkouts()
+    assert await balance(client, ada) == 200
+
+    unpaid = await order(client, ada)
+    old = utc_now() - timedelta(seconds=GIVE_UP_SECONDS + 1)
+    await database["checkouts"].update_one({"transaction_id": unpaid}, {"$set": {"created_at": old}})
+    await make_due(database, "checkouts")
+    await sweepers[0].sweep_checkouts()
+    assert await database["checkouts"].count_documents({"due_at": {"$exists": True}}) == 0
+
+
+async def test_refunds_and_disputes_are_found(
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+) -> None:
+    names = [await order(client, ada) for _ in range(4)]
+    for name in names:
+        pay(stripe, name)
+    await make_due(database, "checkouts")
+    await sweepers[0].sweep_checkouts()
+    assert await balance(client, ada) == 500
+    for name in names[:3]:
+        stripe.refund(name.removeprefix("pi_"), 100)
+    stripe.returned["refunds"] = [
+        {"id": f"re_{n}", "payment_intent": name, "charge": name.replace("pi_", "ch_")} for n, name in enumerate(names)
+    ] + [{"id": "re_foreign", "payment_intent": "pi_unknown00"}, {"id": "re_other"}]
+    stripe.objects[names[3].replace("pi_", "ch_")]["disputed"] = True
+    stripe.returned["disputes"] = [{"id": "dp_1", "charge": names[3].replace("pi_", "ch_"), "payment_intent": None}]
+    await asyncio.gather(*(sweeper.sweep_refunds() for sweeper in sweepers))
+    assert sum("starting_after" in asked for asked in stripe.asked) == 2  # one process, three pages
+    assert await balance(client, ada) == 100
+    await sweepers[1].sweep_disputes()
+    assert await balance(client, ada) == 100
+    stripe.asked.clear()
+    await sweepers[2].sweep_refunds()
+    assert stripe.asked == []  # not due
+
+
+async def test_failed_look_begins_at_the_same_time_again(
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+) -> None:
+    name = await order(client, ada)
+    pay(stripe, name)
+    await make_due(database, "checkouts")
+    await sweepers[0].sweep_checkouts()
+    stripe.refund(name.removeprefix("pi_"), 100)
+    stripe.returned["refunds"] = [{"id": "re_1", "payment_intent": name}]
+    page = httpx.Response(200, json={"data": stripe.returned["refunds"]})
+    stripe.answers = [page, 500, 500, 500]
+    await sweepers[0].sweep_refunds()
+    assert await balance(client, ada) == 200
+    first = stripe.asked[-4]
+    await make_due(database, "duties")
+    await sweepers[1].sweep_refunds()
+    assert first in stripe.asked[-3:]
+    assert await balance(client, ada) == 100
+
+
+async def test_sweeper_runs_with_the_service(open_client: "OpenClient", stripe: "FakeStripe", ada: str) -> None:
+    async with open_client(stripe_sweep_seconds=0.2) as client:
+        pay(stripe, await order(client, ada))
+        async with asyncio.timeout(20):
+            while True:
+                if await balance(client, ada) == 200:
+                    return
+                await asyncio.sleep(0.05)
