@@ -67,6 +67,10 @@ format: installed-dev ## Format the code and mend what can be mended
 bench: installed-dev ## Measure a mesh started for the purpose
 	@$(BIN)/python bench $(BENCH_ARGS)
 
+.PHONY: audit
+audit: installed ## Prove that every wallet adds up, in the running mesh or at MONGO_URI
+	@$(BIN)/python -m local_mesh.inside coin -m coin_service.commands audit
+
 .PHONY: up
 up: ## Build and start the containers, and wait until they are healthy
 	@docker compose up --detach --build --wait

@@ -1,0 +1,1 @@
+"""What operators do: ``python -m coin_service.commands --help``."""
