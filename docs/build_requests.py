@@ -65,6 +65,8 @@ JOURNEY = (
     ),
     Step("GET", "/api/image/history", query={"page": "1", "limit": "10"}),
     Step("GET", "/api/image/{image_id}", values={"image_id": "{{imageId}}"}),
+    Step("GET", "/api/coin/packs", saves={"packId": "packs[0].id"}),
+    Step("POST", "/api/coin/checkout", {"packId": "{{packId}}"}, repeatable=True),
     Step(
         "POST",
         "/api/coin/buy",
