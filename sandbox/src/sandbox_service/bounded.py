@@ -29,5 +29,9 @@ class BoundedDict(Generic[K, V]):
         while len(self._items) > self._capacity:
             self._items.popitem(last=False)
 
+    def values(self) -> list[V]:
+        """Those used longest ago first."""
+        return list(self._items.values())
+
     def clear(self) -> None:
         self._items.clear()

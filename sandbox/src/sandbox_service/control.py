@@ -15,7 +15,7 @@ from sandbox_service.google.resources import PRODUCT_STATES, product_purchase, s
 from sandbox_service.google.tokens import State, is_well_formed
 from sandbox_service.state import Sandbox
 from sandbox_service.stripe.objects import payment_intent
-from sandbox_service.stripe.payments import Status, split_id
+from sandbox_service.stripe.payments import DisputeStatus, Status, split_id
 
 router = APIRouter(prefix="/_sandbox", tags=["control"])
 
@@ -64,6 +64,8 @@ class PaymentChange(ControlModel):
     )
     """``true``: all of it; a number: so many minor units."""
     disputed: bool | None = None
+    dispute_status: DisputeStatus | None = None
+    """What the dispute has come to; it stays ``disputed`` when it is won."""
 
 
 @router.post("/reset")
@@ -155,7 +157,8 @@ async def put_payment(identifier: str, body: PaymentChange, request: Request) ->
     parts = split_id(identifier)
     if parts is None:
         _refuse("id", "pi_, ch_, py_ or txn_ and 8 to 250 letters and digits")
-    payment = _sandbox(request).payments.get_or_make(parts[1])
+    sandbox = _sandbox(request)
+    payment, now = sandbox.payments.get_or_make(parts[1]), sandbox.clock.timestamp()
     payment.fail_status = None
     payment.charged = payment.charged or parts[0] != "pi"
     payment.amount = body.amount or payment.amount
@@ -164,11 +167,13 @@ async def put_payment(identifier: str, body: PaymentChange, request: Request) ->
     if body.metadata is not None:
         payment.metadata = body.metadata
     if isinstance(body.refunded, bool):
-        payment.amount_refunded = payment.amount_received if body.refunded else 0
+        payment.set_refunded(payment.amount_received if body.refunded else 0, now)
     elif body.refunded is not None:
-        payment.amount_refunded = min(body.refunded, payment.amount_received)
-    if body.disputed is not None:
-        payment.disputed = body.disputed
+        payment.set_refunded(min(body.refunded, payment.amount_received), now)
+    if body.disputed is False:
+        payment.dispute = None
+    elif body.disputed or body.dispute_status is not None:
+        payment.set_dispute(body.dispute_status or "needs_response", now)
     return {"payment": payment_intent(payment)}
 
 

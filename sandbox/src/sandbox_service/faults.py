@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 MAX_FAULTS = 500
 
-VendorName = Literal["stability", "stripe", "google_play", "google_oauth"]
+VendorName = Literal["stability", "stripe", "google_play", "google_oauth", "admob"]
 
 
 class Fault(BaseModel):

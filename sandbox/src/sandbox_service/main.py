@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import MutableHeaders
@@ -11,7 +12,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.logging import get_logger
-from sandbox_service import control
+from sandbox_service import control, control_sending
+from sandbox_service.admob import routes as admob
+from sandbox_service.deliveries import Deliveries
 from sandbox_service.google import oauth, publisher
 from sandbox_service.pictures.studio import Studio
 from sandbox_service.settings import Settings
@@ -23,13 +26,20 @@ from sandbox_service.vendor import VendorRoute
 logger = get_logger(__name__)
 
 # Stability and Stripe share /v1; Stripe's last route answers what neither has.
-VENDOR_ROUTES: list[VendorRoute] = [*stability.routes, *stripe.routes, *oauth.routes, *publisher.routes]
+VENDOR_ROUTES: list[VendorRoute] = [
+    *stability.routes,
+    *stripe.routes,
+    *oauth.routes,
+    *publisher.routes,
+    *admob.routes,
+]
 
 STANDS_IN_FOR = {
     "stability": "https://api.stability.ai (v1)",
     "stripe": "https://api.stripe.com (v1)",
     "google_oauth": "https://oauth2.googleapis.com/token",
     "google_play": "https://androidpublisher.googleapis.com (v3)",
+    "admob": "https://www.gstatic.com/admob/reward/verifier-keys.json",
 }
 
 
@@ -48,13 +58,15 @@ class AnnounceSandbox:
         await self._app(scope, receive, announce if scope["type"] == "http" else send)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, gateway: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+    """Build the application; ``gateway`` stands in for the network on the way to the gateway."""
     settings = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         studio = Studio(settings.sandbox_drawing_threads)
-        sandbox = Sandbox(settings, studio)
+        deliveries = Deliveries(settings.webhooks_url, gateway)
+        sandbox = Sandbox(settings, studio, deliveries)
         sandbox.service_account.ensure(settings.base_url, world_readable=settings.sandbox_credentials_world_readable)
         app.state.sandbox = sandbox
         logger.warning("this is a sandbox: no vendor is reached, no money moves", stands_in_for=sorted(STANDS_IN_FOR))
@@ -63,12 +75,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             sandbox.faults.clear()
             studio.close()
+            await deliveries.close()
 
     app = FastAPI(title="Pixelmint sandbox", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.operations = _operations()
     app.add_middleware(AnnounceSandbox)
     app.add_exception_handler(RequestValidationError, _refuse)
     app.include_router(control.router)
+    app.include_router(control_sending.router)
     app.add_api_route("/", about, tags=["about"])
     app.add_api_route("/health", alive, tags=["about"])
     app.add_api_route("/ready", alive, tags=["about"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,12 +29,23 @@ class Settings(BaseSettings):
     """Product of an unseen subscription token that does not carry its own."""
     sandbox_play_one_time_product: str = "coins_100"
     """Product of an unseen one-time token that does not carry its own and whose path names none."""
+    public_url: str = "http://localhost:5000"
+    """Where clients reach the gateway."""
+    gateway_url: str | None = None
+    """Where the sandbox does, if not there: vendors' webhooks and callbacks are sent to it."""
+    stripe_webhook_secret: SecretStr | None = None
+    """What Stripe's webhooks are signed with; the coin service is given the same."""
     sandbox_drawing_threads: int = Field(default=2, ge=1, le=32)
 
     @property
     def base_url(self) -> str:
         """Address of this process as the services see it, without a trailing slash."""
         return (self.sandbox_base_url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def webhooks_url(self) -> str:
+        """The gateway's address, without a trailing slash."""
+        return (self.gateway_url or self.public_url).rstrip("/")
 
     @model_validator(mode="after")
     def _never_in_production(self) -> Self:

@@ -1,7 +1,9 @@
 """Everything the sandbox remembers, in one place, bounded."""
 
+from sandbox_service.admob.signing import AdMobSigner
 from sandbox_service.calls import CallLog
 from sandbox_service.clock import VendorClock
+from sandbox_service.deliveries import Deliveries
 from sandbox_service.faults import FaultBoard
 from sandbox_service.google.keys import ServiceAccountKey
 from sandbox_service.google.purchases import PurchaseBook
@@ -14,11 +16,15 @@ from sandbox_service.stripe.payments import PaymentBook
 class Sandbox:
     """The vendors' memories and the controls over them."""
 
-    def __init__(self, settings: Settings, studio: Studio) -> None:
+    def __init__(self, settings: Settings, studio: Studio, deliveries: Deliveries) -> None:
         self.clock = VendorClock()
         self.faults = FaultBoard()
         self.calls = CallLog()
         self.studio = studio
+        self.deliveries = deliveries
+        self.admob = AdMobSigner()
+        secret = settings.stripe_webhook_secret
+        self.stripe_webhook_secret = secret.get_secret_value() if secret is not None else None
         self.stability = StabilityAccount()
         self.payments = PaymentBook(self.clock, settings.sandbox_price_100_coins, settings.sandbox_currency)
         self.purchases = PurchaseBook(self.clock, settings.sandbox_play_product, settings.sandbox_play_one_time_product)

@@ -13,6 +13,7 @@ _EXPANDABLE = {
     "charge": {"payment_intent", "balance_transaction"},
     "balance_transaction": {"source"},
     "refund": {"charge", "payment_intent"},
+    "dispute": {"charge", "payment_intent"},
 }
 
 

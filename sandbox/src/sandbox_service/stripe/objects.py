@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox_service.stripe.payments import Payment
+from sandbox_service.stripe.payments import Dispute, Payment, Refund
 
 Json = dict[str, Any]
 
@@ -89,19 +89,37 @@ def balance_transaction(payment: Payment) -> Json:
     }
 
 
-def refund(payment: Payment, identifier: str, amount: int, created: int) -> Json:
+def refund(payment: Payment, refund: Refund) -> Json:
     return {
-        "id": identifier,
+        "id": refund.id,
         "object": "refund",
-        "amount": amount,
+        "amount": refund.amount,
         "balance_transaction": None,
         "charge": f"ch_{payment.key}",
-        "created": created,
+        "created": refund.created,
         "currency": payment.currency,
         "metadata": {},
         "payment_intent": f"pi_{payment.key}",
         "reason": None,
-        "status": "succeeded",
+        "status": refund.status,
+    }
+
+
+def dispute(payment: Payment, dispute: Dispute) -> Json:
+    return {
+        "id": dispute.id,
+        "object": "dispute",
+        "amount": payment.amount_received,
+        "balance_transactions": [],
+        "charge": f"ch_{payment.key}",
+        "created": dispute.created,
+        "currency": payment.currency,
+        "is_charge_refundable": False,
+        "livemode": payment.livemode,
+        "metadata": {},
+        "payment_intent": f"pi_{payment.key}",
+        "reason": "fraudulent",
+        "status": dispute.status,
     }
 
 

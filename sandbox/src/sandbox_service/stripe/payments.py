@@ -26,6 +26,38 @@ Status = Literal[
 _ID = re.compile(r"(pi|ch|py|txn)_([A-Za-z0-9]{8,250})")
 
 
+DisputeStatus = Literal[
+    "warning_needs_response",
+    "warning_under_review",
+    "warning_closed",
+    "needs_response",
+    "under_review",
+    "won",
+    "lost",
+    "prevented",
+]
+RefundStatus = Literal["succeeded", "failed"]
+
+
+@dataclass
+class Refund:
+    """Money given back; ``failed`` if it came back to us."""
+
+    id: str
+    amount: int
+    created: int
+    status: RefundStatus = "succeeded"
+
+
+@dataclass
+class Dispute:
+    """The card holder's bank took the money away, or asks."""
+
+    id: str
+    created: int
+    status: DisputeStatus = "needs_response"
+
+
 @dataclass
 class Payment:
     """A PaymentIntent with its charge and its balance transaction; amounts in minor units."""
@@ -37,8 +69,10 @@ class Payment:
     created: int
     metadata: dict[str, str] = field(default_factory=dict)
     amount_received: int = 0
-    amount_refunded: int = 0
-    disputed: bool = False
+    refunds: list[Refund] = field(default_factory=list)
+    """Oldest first."""
+    dispute: Dispute | None = None
+    """It stays once it is won, as at Stripe."""
     declined: bool = False
     livemode: bool = False
     customer: str | None = None
@@ -59,8 +93,29 @@ class Payment:
         return self.status == "succeeded" or self.charged
 
     @property
+    def amount_refunded(self) -> int:
+        return sum(refund.amount for refund in self.refunds if refund.status == "succeeded")
+
+    @property
+    def disputed(self) -> bool:
+        return self.dispute is not None
+
+    @property
     def refunded(self) -> bool:
         return self.amount_received > 0 and self.amount_refunded >= self.amount_received
+
+    def set_refunded(self, amount: int, now: int) -> None:
+        """Have ``amount`` given back in all: by one refund more, or by refunds that failed, the newest first."""
+        for refund in reversed(self.refunds):
+            if self.amount_refunded > amount:
+                refund.status = "failed"
+        if self.amount_refunded < amount:
+            self.refunds.append(Refund(f"re_{new_key()}", amount - self.amount_refunded, now))
+
+    def set_dispute(self, status: DisputeStatus, now: int) -> None:
+        """Open a dispute, or change what it has come to."""
+        self.dispute = self.dispute or Dispute(f"dp_{new_key()}", now)
+        self.dispute.status = status
 
     def settle(self, status: Status) -> None:
         """Change the status; money has arrived exactly when it is ``succeeded``."""
@@ -122,6 +177,10 @@ class PaymentBook:
         self._payments.set(key, payment)
         return payment
 
+    def all(self) -> list[Payment]:
+        """Every payment that was made, told or asked for."""
+        return self._payments.values()
+
     def clear(self) -> None:
         self._payments.clear()
         self.first_answers.clear()
@@ -134,11 +193,12 @@ class PaymentBook:
         payment.payment_method = None if payment.status == "requires_payment_method" else f"pm_{key}"
         payment.livemode = markers.livemode
         payment.fail_status = markers.fail_status
-        payment.disputed = markers.disputed
+        if markers.disputed:
+            payment.set_dispute("needs_response", payment.created)
         if markers.underpaid:
             payment.amount_received //= 2
         if markers.refunded:
-            payment.amount_refunded = payment.amount_received
+            payment.set_refunded(payment.amount_received, payment.created)
         elif markers.partly_refunded:
-            payment.amount_refunded = payment.amount_received // 2
+            payment.set_refunded(payment.amount_received // 2, payment.created)
         return payment

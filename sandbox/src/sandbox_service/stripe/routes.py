@@ -8,11 +8,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox_service.stripe import objects
+from sandbox_service.stripe import lists, objects
 from sandbox_service.stripe.errors import ResourceMissingError, StripeError, bare_error
 from sandbox_service.stripe.expand import expand
 from sandbox_service.stripe.forms import Form
-from sandbox_service.stripe.ids import new_key, request_id
+from sandbox_service.stripe.ids import request_id
 from sandbox_service.stripe.payments import FirstAnswer, Payment, PaymentBook, split_id
 from sandbox_service.vendor import Handler, VendorError, VendorRoute, sandbox_of
 
@@ -88,10 +88,20 @@ async def create_refund(request: Request) -> Response:
             raise StripeError(f"Charge ch_{payment.key} has already been refunded.", code="charge_already_refunded")
         if amount > left:
             raise StripeError("Refund amount is greater than unrefunded amount on charge.", param="amount")
-        payment.amount_refunded += amount
-        return objects.refund(payment, f"re_{new_key()}", amount, sandbox_of(request).clock.timestamp())
+        payment.set_refunded(payment.amount_refunded + amount, sandbox_of(request).clock.timestamp())
+        return objects.refund(payment, payment.refunds[-1])
 
     return _once(request, form, create)
+
+
+async def list_refunds(request: Request) -> Response:
+    _authorize(request)
+    return _ok(lists.page(request, sandbox_of(request).payments, lists.refunds))
+
+
+async def list_disputes(request: Request) -> Response:
+    _authorize(request)
+    return _ok(lists.page(request, sandbox_of(request).payments, lists.disputes))
 
 
 async def unrecognized(request: Request) -> Response:
@@ -188,5 +198,7 @@ routes = [
     _route("charges.retrieve", "GET", "/v1/charges/{id}", retrieve_charge),
     _route("balance_transactions.retrieve", "GET", "/v1/balance_transactions/{id}", retrieve_balance_transaction),
     _route("refunds.create", "POST", "/v1/refunds", create_refund),
+    _route("refunds.list", "GET", "/v1/refunds", list_refunds),
+    _route("disputes.list", "GET", "/v1/disputes", list_disputes),
     _route("unrecognized", "*", "/v1/{path:path}", unrecognized),
 ]

@@ -1,0 +1,131 @@
+"""Controls that make a vendor send something: ``/_sandbox/admob/reward``, ``/_sandbox/stripe/webhook``."""
+
+import json
+import re
+import secrets
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import Field, StringConstraints
+
+from sandbox_service.admob.signing import AD_NETWORK
+from sandbox_service.control import ControlModel
+from sandbox_service.deliveries import GatewayAwayError
+from sandbox_service.state import Sandbox
+from sandbox_service.stripe.events import EVENT_TYPES, event_object, signature_header
+from sandbox_service.stripe.ids import new_key
+from sandbox_service.stripe.payments import split_id
+
+router = APIRouter(prefix="/_sandbox", tags=["control"])
+
+Json = dict[str, Any]
+ShortText = Annotated[str, StringConstraints(max_length=500)]
+
+ADMOB_PATH = "/api/coin/rewards/admob"
+STRIPE_PATH = "/api/coin/webhooks/stripe"
+
+FORGERS_SECRET = "whsec_of_somebody_else_0000000000000000"
+
+
+class Sending(ControlModel):
+    duplicate: bool = False
+    """Send it twice."""
+    forged: bool = False
+    """Sign it with another key."""
+    age_seconds: float = Field(default=0, strict=True, ge=-1e9, le=1e9)
+    """So long ago the vendor says it was."""
+
+    @property
+    def times(self) -> int:
+        return 2 if self.duplicate else 1
+
+
+class RewardOrder(Sending):
+    """An ad that somebody watched to its end; ``None`` leaves the parameter out."""
+
+    user_id: ShortText | None = None
+    amount: int | None = Field(default=10, strict=True, ge=0, le=10**18)
+    transaction_id: ShortText | None = Field(default_factory=lambda: secrets.token_hex(16))
+    custom_data: ShortText | None = None
+    ad_unit: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")] = "2747237135"
+    reward_item: ShortText = "coins"
+
+
+class WebhookOrder(Sending):
+    """One of Stripe's events about a payment, as that stands now."""
+
+    type: str
+    id: str
+    """The payment under any of its names."""
+    event_id: Annotated[str, StringConstraints(pattern=r"^evt_[A-Za-z0-9]{1,200}$")] | None = None
+
+
+@router.post("/admob/reward")
+async def send_reward(order: RewardOrder, request: Request) -> Json:
+    """Call back as AdMob does once an ad was watched."""
+    fields = {
+        "ad_network": AD_NETWORK,
+        "ad_unit": order.ad_unit,
+        "custom_data": order.custom_data,
+        "reward_amount": None if order.amount is None else str(order.amount),
+        "reward_item": order.reward_item,
+        "timestamp": str(int((time.time() - order.age_seconds) * 1000)),
+        "transaction_id": order.transaction_id,
+        "user_id": order.user_id,
+    }
+    present = {name: value for name, value in fields.items() if value is not None}
+    query = _sandbox(request).admob.query(present, forged=order.forged)
+    return await _send(request, "GET", f"{ADMOB_PATH}?{query}", times=order.times)
+
+
+@router.post("/stripe/webhook")
+async def send_webhook(order: WebhookOrder, request: Request) -> Json:
+    """Send an event as Stripe does, signed with ``STRIPE_WEBHOOK_SECRET``."""
+    sandbox = _sandbox(request)
+    secret = sandbox.stripe_webhook_secret
+    if secret is None:
+        raise HTTPException(409, [{"field": "forged", "message": "STRIPE_WEBHOOK_SECRET is not set"}])
+    if not re.fullmatch(EVENT_TYPES, order.type):
+        raise HTTPException(
+            422, [{"field": "type", "message": "payment_intent.…, charge.…, charge.dispute.…, refund.…"}]
+        )
+    parts = split_id(order.id)
+    if parts is None:
+        raise HTTPException(422, [{"field": "id", "message": "pi_, ch_, py_ or txn_ and 8 to 250 letters and digits"}])
+    payment = sandbox.payments.get_or_make(parts[1])
+    about = event_object(order.type, payment)
+    if about is None:
+        raise HTTPException(422, [{"field": "type", "message": "this payment has no such refund or dispute"}])
+    event = {
+        "id": order.event_id or f"evt_{new_key()}",
+        "object": "event",
+        "api_version": "2026-10-28.endive",
+        "created": sandbox.clock.timestamp() - int(order.age_seconds),
+        "data": {"object": about},
+        "livemode": payment.livemode,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": None},
+        "type": order.type,
+    }
+    body = json.dumps(event, indent=2).encode()
+    signed_at = int(time.time() - order.age_seconds)
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        "Stripe-Signature": signature_header(body, FORGERS_SECRET if order.forged else secret, signed_at),
+    }
+    sent = await _send(request, "POST", STRIPE_PATH, times=order.times, content=body, headers=headers)
+    return {**sent, "event": event}
+
+
+async def _send(request: Request, method: str, target: str, **arguments: Any) -> Json:
+    try:
+        return await _sandbox(request).deliveries.send(method, target, **arguments)
+    except GatewayAwayError as error:
+        raise HTTPException(502, [{"field": "GATEWAY_URL", "message": str(error)}]) from error
+
+
+def _sandbox(request: Request) -> Sandbox:
+    sandbox: Sandbox = request.app.state.sandbox
+    return sandbox
