@@ -9,10 +9,8 @@ import json
 from collections.abc import Sequence
 
 import load
-from mesh import Mesh, running_mesh
-
-COIN = 3
-"""Ports of the coin service above the gateway's."""
+from ledger import ledger
+from mesh import COIN, Mesh, running_mesh
 
 
 async def gateway(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
@@ -34,25 +32,6 @@ async def gateway(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
     root = load.request(mesh.url(), "GET", "/api/coin/balance")
     refused = await load.run(mesh.url(), lambda *_: root, connections=8, seconds=seconds)
     print(f"   8 connections  refused at the gateway (no token) {refused.per_second:.0f} /s, p50 {refused.p50:.2f} ms")
-
-
-async def deducts(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
-    """Show how many coins change hands: one user a connection, and all on one wallet."""
-    print("\nPOST /api/coin/deduct {amount: 1}, directly at the coin service")
-    body = json.dumps({"amount": 1}).encode()
-
-    def deduct(users: int) -> load.RequestOf:
-        requests = [
-            load.request(
-                mesh.url(COIN), "POST", "/api/coin/deduct", headers={"Authorization": f"Bearer {token}"}, body=body
-            )
-            for token in tokens[:users]
-        ]
-        return lambda connection, _: requests[connection % users]
-
-    for connections, users in ((1, 1), (8, 8), (32, 32), (32, 1)):
-        figures = await load.run(mesh.url(COIN), deduct(users), connections=connections, seconds=seconds)
-        print(f"  {connections:2} connections, {users:2} wallets  {figures}")
 
 
 async def generations(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
@@ -87,14 +66,14 @@ def memory(mesh: Mesh) -> None:
 
 async def main() -> None:
     """Run the parts asked for."""
-    parts = {"gateway": gateway, "deducts": deducts, "generations": generations}
+    parts = {"gateway": gateway, "ledger": ledger, "generations": generations}
     parser = argparse.ArgumentParser(prog="python bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *parts], help="which parts; all without any")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each load")
     arguments = parser.parse_args()
     # Everybody can spend as much as the load asks for.
     async with running_mesh(SIGNUP_BONUS_COINS="1000000") as mesh:
-        tokens = await mesh.register_many(64)
+        tokens = await mesh.register_many(66)
         for name in arguments.parts or parts:
             await parts[name](mesh, tokens, arguments.seconds)
         memory(mesh)

@@ -48,8 +48,10 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-async def run(base_url: str, request_of: RequestOf, *, connections: int, seconds: float, warm_up: int = 3) -> Figures:
-    """Load ``base_url`` for a while and measure."""
+async def run(
+    base_url: str, request_of: RequestOf, *, connections: int, seconds: float, warm_up: int = 3, parts: int = 1
+) -> Figures:
+    """Load ``base_url`` for a while and measure; ``parts`` requests in turn are one operation, timed as a whole."""
     latencies: list[float] = []
     failures = 0
     address = urlsplit(base_url)
@@ -67,10 +69,11 @@ async def run(base_url: str, request_of: RequestOf, *, connections: int, seconds
             number = 0
             while time.perf_counter() < ends:
                 began = time.perf_counter()
-                status = await _exchange(reader, writer, request_of(connection, number))
+                for _ in range(parts):
+                    status = await _exchange(reader, writer, request_of(connection, number))
+                    failures += status >= 400
+                    number += 1
                 latencies.append((time.perf_counter() - began) * 1000)
-                failures += status >= 400
-                number += 1
         finally:
             writer.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,6 +16,12 @@ from pathlib import Path
 
 import httpx
 import psutil
+from pydantic import SecretStr
+
+from common.mongod import REPLICA_SET
+
+COIN, MONGOD = 3, 17
+"""Ports above the gateway's."""
 
 READY_SECONDS = 60
 NAMES = ("mongod", "sandbox", "auth", "user", "coin", "image", "subscription", "gateway")
@@ -26,6 +33,12 @@ class Mesh:
 
     base: int
     run_folder: Path
+    service_secret: SecretStr
+
+    @property
+    def mongo_uri(self) -> str:
+        """The database of the run: its own, unless ``MONGO_URI`` names one."""
+        return os.environ.get("MONGO_URI") or f"mongodb://127.0.0.1:{self.base + MONGOD}/?replicaSet={REPLICA_SET}"
 
     def url(self, offset: int = 0) -> str:
         """Address of the gateway, or of the process ``offset`` ports above it."""
@@ -58,19 +71,20 @@ class Mesh:
 @asynccontextmanager
 async def running_mesh(**environment: str) -> AsyncIterator[Mesh]:
     """Start the whole mesh on free ports in a temporary folder; stop it at the end."""
-    base = _free_base()
+    base, service_secret = _free_base(), secrets.token_urlsafe(48)
+    environment |= {"PORT_BASE": str(base), "LOG_LEVEL": "WARNING", "SERVICE_SECRET": service_secret}
     with tempfile.TemporaryDirectory(prefix="pixelmint-bench-", ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "local_mesh.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "local_mesh", "--root", folder, "--die-with-parent"],
-                env=os.environ | {"PORT_BASE": str(base), "LOG_LEVEL": "WARNING"} | environment,
+                env=os.environ | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
             await _wait_until_ready(base, process, log)
-            yield Mesh(base, Path(folder) / ".run")
+            yield Mesh(base, Path(folder) / ".run", SecretStr(service_secret))
         finally:
             process.terminate()
             process.wait(60)
