@@ -51,6 +51,7 @@ def test_the_example_file_as_it_is_leaves_every_vendor_to_the_sandbox(folders: F
 
     sandbox = "http://127.0.0.1:6010"
     assert (values["STABILITY_API_BASE"], values["STRIPE_API_BASE"], values["GOOGLE_PLAY_API_BASE"]) == (sandbox,) * 3
+    assert values["ADMOB_KEYS_URL"] == f"{sandbox}/admob/reward/verifier-keys.json"
     assert values["GOOGLE_APPLICATION_CREDENTIALS"] == str(folders.data / "sandbox-service-account.json")
     assert values["MONGO_URI"] == "mongodb://127.0.0.1:6017/"
     assert len(values["JWT_SECRET"]) >= 32
@@ -109,7 +110,7 @@ def test_secrets_are_made_once_and_for_the_user_alone(tmp_path: Path) -> None:
     first = ensure_secrets(file)
 
     assert set(first) == set(GENERATED_SECRETS)
-    assert first["JWT_SECRET"] != first["SERVICE_SECRET"]
+    assert len(set(first.values())) == len(GENERATED_SECRETS)
     assert ensure_secrets(file) == first
     assert file.stat().st_mode & 0o777 == 0o600
 
@@ -138,6 +139,28 @@ def test_a_secret_reaches_only_those_who_use_it(folders: Folders) -> None:
     assert who_has("COINS_PER_IMAGE") == services | {"gateway", "sandbox"}
     assert set(environment_of(MONGOD, values, PORTS)) == {"PATH"}
     assert "aws-mine" not in json.dumps(environment_of(SANDBOX, values, PORTS))
+
+
+def test_the_sandbox_signs_stripes_webhooks_only_in_stripes_place(folders: Folders) -> None:
+    def seen(settings: dict[str, str]) -> tuple[str | None, str | None]:
+        values = values_of(settings, folders)
+        coin, sandbox = (environment_of(process, values, PORTS) for process in (COIN, SANDBOX))
+        assert "STRIPE_WEBHOOK_SECRET" not in environment_of(IMAGE, values, PORTS)
+        return coin.get("STRIPE_WEBHOOK_SECRET"), sandbox.get("STRIPE_WEBHOOK_SECRET")
+
+    generated, signed_with = seen({})
+    assert generated is not None
+    assert (len(generated) >= 32, signed_with) == (True, generated)
+    assert seen({"STRIPE_WEBHOOK_SECRET": "whsec_mine"}) == ("whsec_mine", "whsec_mine")
+    assert seen({"STRIPE_SECRET_KEY": "sk_live_mine", "STRIPE_WEBHOOK_SECRET": "whsec_real"}) == ("whsec_real", None)
+    assert seen({"STRIPE_SECRET_KEY": "sk_live_mine"}) == (None, None)
+
+
+def test_the_sandbox_knows_the_gateway_and_an_own_key_server_stays(folders: Folders) -> None:
+    values = values_of({"ADMOB_KEYS_URL": "https://www.gstatic.com/admob/reward/verifier-keys.json"}, folders)
+
+    assert environment_of(SANDBOX, values, PORTS)["GATEWAY_URL"] == "http://127.0.0.1:6000"
+    assert environment_of(COIN, values, PORTS)["ADMOB_KEYS_URL"].startswith("https://www.gstatic.com/")
 
 
 def test_only_the_gateway_can_be_opened_to_the_network(folders: Folders) -> None:

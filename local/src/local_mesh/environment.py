@@ -23,9 +23,9 @@ from local_mesh.processes import (
     Ports,
     Process,
 )
-from local_mesh.vendors import GOOGLE_PLAY, stand_ins
+from local_mesh.vendors import GOOGLE_PLAY, STRIPE, VENDORS, stand_ins
 
-GENERATED_SECRETS = ("JWT_SECRET", "SERVICE_SECRET")
+GENERATED_SECRETS = ("JWT_SECRET", "SERVICE_SECRET", STRIPE.webhook_variable)
 
 LOCAL_DEFAULTS = {
     "ENVIRONMENT": "development",
@@ -46,7 +46,7 @@ SEEN_ONLY_BY: Mapping[str, frozenset[str]] = {
     "SMTP_URL": frozenset({AUTH.name}),
     "STABILITY_API_KEY": frozenset({IMAGE.name}),
     "STRIPE_SECRET_KEY": frozenset({COIN.name}),
-    "STRIPE_WEBHOOK_SECRET": frozenset({COIN.name}),
+    STRIPE.webhook_variable: frozenset({COIN.name}),
     "GOOGLE_APPLICATION_CREDENTIALS": frozenset({SUBSCRIPTION.name, COIN.name}),
     "AWS_ACCESS_KEY_ID": frozenset({IMAGE.name}),
     "AWS_SECRET_ACCESS_KEY": frozenset({IMAGE.name}),
@@ -91,7 +91,10 @@ def complete(settings: Mapping[str, str], *, folders: Folders, ports: Ports, mon
     }
     if "NODE_ENV" in settings:
         del values["ENVIRONMENT"]
-    values |= ensure_secrets(folders.data / "secrets.env") | dict(settings)
+    generated = ensure_secrets(folders.data / "secrets.env")
+    if STRIPE.is_real(settings):  # only Stripe itself knows what it signs with
+        del generated[STRIPE.webhook_variable]
+    values |= generated | dict(settings)
     for name in ("UPLOADS_DIR", GOOGLE_PLAY.credential):
         if name in values:  # the processes run elsewhere: a path counts from the checkout
             values[name] = str(folders.root / Path(values[name]).expanduser())
@@ -114,6 +117,9 @@ def environment_of(process: Process, values: Mapping[str, str], ports: Ports) ->
     environment |= {"PORT": str(ports.of(process)), "PYTHONUNBUFFERED": "1", "HOST": "127.0.0.1"}
     if process is GATEWAY and "HOST" in values:
         environment["HOST"] = values["HOST"]
+    if process is SANDBOX:
+        signs = (vendor.webhook_variable for vendor in VENDORS if vendor.is_stood_in_for(values))
+        environment |= {name: values[name] for name in signs if name in values}
     return environment
 
 

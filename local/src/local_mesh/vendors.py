@@ -17,13 +17,32 @@ class Vendor:
     key: str = ""
     """What the sandbox is sent as the credential; empty where the vendor wants a file."""
 
+    webhook_variable: str = ""
+    """The variable that holds what its webhooks are signed with; the sandbox signs with it when it stands in."""
+
     def is_real(self, settings: Mapping[str, str]) -> bool:
+        """Whether the user's own settings hold its credential."""
         return bool(settings.get(self.credential))
+
+    def is_stood_in_for(self, values: Mapping[str, str]) -> bool:
+        """Whether the completed values hold the sandbox's key."""
+        return bool(self.key) and values.get(self.credential) == self.key
 
 
 STABILITY = Vendor("Stability AI", "STABILITY_API_KEY", "STABILITY_API_BASE", key="sk-sandbox-0000000000000000")
-STRIPE = Vendor("Stripe", "STRIPE_SECRET_KEY", "STRIPE_API_BASE", key="sk_test_sandbox0000000000000000")
+STRIPE = Vendor(
+    "Stripe",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_API_BASE",
+    key="sk_test_sandbox0000000000000000",
+    webhook_variable="STRIPE_WEBHOOK_SECRET",
+)
 GOOGLE_PLAY = Vendor("Google Play", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_PLAY_API_BASE")
+
+ADMOB_KEYS_URL = "ADMOB_KEYS_URL"
+"""AdMob wants no credential: whose ads are believed is told by this address alone."""
+
+ADMOB_KEYS_PATH = "/admob/reward/verifier-keys.json"
 
 VENDORS = (STABILITY, STRIPE, GOOGLE_PLAY)
 
@@ -31,6 +50,8 @@ VENDORS = (STABILITY, STRIPE, GOOGLE_PLAY)
 def stand_ins(settings: Mapping[str, str], sandbox_url: str, credentials_file: Path) -> dict[str, str]:
     """Return the variables that point every vendor without credentials at the sandbox."""
     values: dict[str, str] = {}
+    if not settings.get(ADMOB_KEYS_URL):
+        values[ADMOB_KEYS_URL] = f"{sandbox_url}{ADMOB_KEYS_PATH}"
     for vendor in VENDORS:
         if not vendor.is_real(settings):
             values[vendor.credential] = vendor.key or str(credentials_file)
