@@ -176,6 +176,7 @@ class FakePlay(Vendor):
         purchases: What Google says of a token.
         consumed: Tokens, in the order in which they were consumed.
         access_token: The one that is good.
+        voided: What the list of voided purchases says.
     """
 
     def __init__(self) -> None:
@@ -183,6 +184,7 @@ class FakePlay(Vendor):
         self.purchases: dict[str, dict[str, Any]] = {}
         self.consumed: list[str] = []
         self.access_token = "ya29.one"
+        self.voided: list[dict[str, Any]] = []
 
     def sell(self, token: str, **purchase: Any) -> str:
         self.purchases[token] = {"purchaseState": 0, "consumptionState": 0, "acknowledgementState": 0, **purchase}
@@ -199,6 +201,8 @@ class FakePlay(Vendor):
         if request.headers["Authorization"] != f"Bearer {self.access_token}":
             return httpx.Response(401, json={"error": {"code": 401}})
         path, _, verb = request.url.raw_path.decode().partition(":")
+        if request.url.path == f"/androidpublisher/v3/applications/{PACKAGE}/purchases/voidedpurchases":
+            return self._list_voided(request)
         head, _, token = path.rpartition("/")
         assert head.startswith(f"/androidpublisher/v3/applications/{PACKAGE}/purchases/products/")
         purchase = self.purchases.get(unquote(token))
@@ -211,6 +215,15 @@ class FakePlay(Vendor):
             self.consumed.append(unquote(token))
             return httpx.Response(204)
         return httpx.Response(200, json=purchase)
+
+    def _list_voided(self, request: httpx.Request) -> httpx.Response:
+        """Pages of two."""
+        assert int(request.url.params["startTime"]) > 1_700_000_000_000
+        start = int(request.url.params.get("token", "0"))
+        if not self.voided:
+            return httpx.Response(200, json={})
+        rest = {"tokenPagination": {"nextPageToken": str(start + 2)}} if start + 2 < len(self.voided) else {}
+        return httpx.Response(200, json={"voidedPurchases": self.voided[start : start + 2], **rest})
 
 
 class FakeAdMob(Vendor):

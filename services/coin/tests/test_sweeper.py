@@ -5,10 +5,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from coin_service.checkouts import CheckoutStore
 from coin_service.duties import DutyStore
+from coin_service.errors import PaymentProviderUnavailableError
 from coin_service.inbox import InboxStore
 from coin_service.ledger import Ledger
 from coin_service.prices import Prices
@@ -148,6 +150,10 @@ async def test_failed_look_begins_at_the_same_time_again(
     await sweepers[0].sweep_refunds()
     assert await balance(client, ada) == 200
     first = stripe.asked[-4]
+    stripe.answers = [500] * 3
+    await make_due(database, "duties")
+    with pytest.raises(PaymentProviderUnavailableError):
+        await sweepers[2].sweep_refunds()
     await make_due(database, "duties")
     await sweepers[1].sweep_refunds()
     assert first in stripe.asked[-3:]

@@ -21,6 +21,7 @@ from coin_service.inbox import InboxStore
 from coin_service.inbox_worker import InboxWorker
 from coin_service.ledger import Ledger
 from coin_service.payments import PaymentStore
+from coin_service.play_voids import PlayVoids
 from coin_service.prices import Prices
 from coin_service.providers.admob_keys import AdKeyServer
 from coin_service.providers.google_play import GooglePlayProvider
@@ -105,10 +106,12 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             rewards = RewardService(
                 AdKeyServer(admob, settings.admob_keys_url), earning, inbox, ad_units=settings.admob_ad_units
             )
-            events = StripeEvents(inbox, stripe_payments, SettlementService(ledger, checkouts, prices))
+            settlement, duties = SettlementService(ledger, checkouts, prices), DutyStore(database)
+            events = StripeEvents(inbox, stripe_payments, settlement)
+            voids = PlayVoids(duties, payments, play, settlement, interval_seconds=settings.google_play_sweep_seconds)
             worker = InboxWorker(inbox, {"admob": rewards.settle, "stripe": events.handle})
             sweeper = StripeSweeper(
-                DutyStore(database), checkouts, stripe_api, events, interval_seconds=settings.stripe_sweep_seconds
+                duties, checkouts, stripe_api, events, interval_seconds=settings.stripe_sweep_seconds
             )
             app.state.stripe_events = events
             app.state.checkout_service = CheckoutService(
@@ -126,13 +129,14 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             app.state.purchase_service = PurchaseService(
                 ledger, {"stripe": stripe_payments, "google_play": play}, payments, consumption
             )
+            sweepers = [sweeper.run()] + ([voids.run()] if credentials is not None else [])
             at_inbox = [worker.run() for _ in range(INBOX_WORKERS)]
             audits = AuditSchedule(
                 database,
                 audit_interval_seconds=settings.audit_interval_seconds,
                 hold_alarm_seconds=settings.hold_alarm_seconds,
             )
-            async with _background(consumption.run(), sweeper.run(), audits.run(), *at_inbox):
+            async with _background(consumption.run(), *sweepers, audits.run(), *at_inbox):
                 yield
 
     return create_service_app(

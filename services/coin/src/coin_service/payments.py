@@ -61,6 +61,11 @@ class PaymentStore:
         with suppress(DuplicateKeyError):
             await self._payments.update_one({"_id": payment.id, "consumed_at": None}, {"$set": note}, upsert=True)
 
+    async def find_item(self, payment_id: str) -> PlayItem | None:
+        """Return what was bought, consumed or not."""
+        document = await self._payments.find_one({"_id": payment_id})
+        return None if document is None else PlayItem(document["product_id"], document["token"])
+
     async def claim(self, payment_id: str | None = None) -> OpenPayment | None:
         """Take up a consumption for a lease: the one named, or any that is due."""
         now = utc_now()

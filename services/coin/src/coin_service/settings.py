@@ -103,6 +103,8 @@ class Settings(ServiceSettings):
     ] = Field(default={"coins_100": 100, "coins_500": 500, "coins_1000": 1000})
     """Coins of each one-time product, as ``coins_100=100,coins_500=500``."""
     google_play_api_base: Address = "https://androidpublisher.googleapis.com"
+    google_play_sweep_seconds: float = Field(default=900.0, gt=0)
+    """From one look at the list of voided purchases to the next; Google allows 6000 a day."""
     allow_test_purchases: bool = False
     """Whether a licence tester's purchase, which nobody paid, buys coins in production; elsewhere it always does."""
 

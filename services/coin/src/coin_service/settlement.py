@@ -71,7 +71,7 @@ class SettlementService:
         """Make up the difference; ``False`` if another process just did, perhaps on older news."""
         payment_id, target = str(first.payment_id), standing.coins_back(first.bought)
         difference = target - (latest.taken_back or 0)
-        if not difference or not standing.completed:
+        if not difference or not standing.completed or (difference < 0 and standing.returned_for_good):
             return True
         key = f"{payment_id}:after:{latest.seq}"
 

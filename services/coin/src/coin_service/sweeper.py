@@ -102,8 +102,12 @@ class StripeSweeper:
         began = utc_now()
         since: datetime = duty.result.get("until") or began - timedelta(seconds=FIRST_LOOK_BACK_SECONDS)
         failed = 0
-        async with self._api.bounded():
-            found = await self._api.returned_since(kind, since)
+        try:
+            async with self._api.bounded():
+                found = await self._api.returned_since(kind, since)
+        except ServiceError:
+            await self._duties.finish(duty, duty.result, again_seconds=self._interval_seconds)
+            raise
         names = {each.payment_intent or each.charge for each in found} - {None}
         for name in names:
             try:

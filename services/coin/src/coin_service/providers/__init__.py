@@ -72,6 +72,9 @@ class Standing:
     """Whose it is and how many coins it buys, as written into it when it was made; not checked."""
     coins: str | None = None
 
+    returned_for_good: bool = False
+    """What went back never comes again: less of it is older news."""
+
     def coins_back(self, coins: int) -> int:
         """Return how many of ``coins`` go back with the money: in proportion, all of them with all of it."""
         if self.returned >= self.paid:

@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from coin_service.errors import PaymentNotFoundError, PaymentProviderUnavailableError
-from coin_service.providers import Payment, PlayItem, Purchase
+from coin_service.providers import Payment, PlayItem, Purchase, Standing
 from coin_service.providers.http import TransientError, is_refusal, parse, request_json, retrying
 from common.errors import ValidationFailedError
 from common.google import GoogleAuthUnavailableError, GoogleCredentials
@@ -19,6 +20,7 @@ from common.logging import get_logger
 logger = get_logger(__name__)
 
 PURCHASED = 0
+CANCELED = 1
 CONSUMED = 1
 TEST_PURCHASE = 0
 
@@ -42,6 +44,28 @@ class _ProductPurchase(BaseModel):
     account_id: str | None = Field(alias="obfuscatedExternalAccountId", default=None)
 
 
+class _Voided(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    token: str = Field(alias="purchaseToken")
+    quantity: Annotated[int, Field(ge=1, le=10_000)] | None = Field(alias="voidedQuantity", default=None)
+
+
+class _Pagination(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    next_token: str | None = Field(alias="nextPageToken", default=None)
+
+
+class _VoidedPage(BaseModel):
+    """An answer of ``voidedpurchases.list``; without a single purchase it has none of its fields."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    purchases: list[_Voided] = Field(alias="voidedPurchases", default=[])
+    pagination: _Pagination = Field(alias="tokenPagination", default=_Pagination())
+
+
 class GooglePlayProvider:
     """Purchases of one app; a purchase token is the payment's name."""
 
@@ -63,7 +87,7 @@ class GooglePlayProvider:
         self._total_seconds = total_seconds
 
     def known_as(self, purchase: Purchase) -> str:
-        return f"google_play:{purchase.transaction_id.lower()}"
+        return token_name(purchase.transaction_id)
 
     async def get_payment(self, purchase: Purchase) -> Payment:
         if purchase.product_id is None:
@@ -105,6 +129,41 @@ class GooglePlayProvider:
             return
         if found.purchase_state == PURCHASED and found.consumption_state != CONSUMED:
             raise PaymentProviderUnavailableError
+
+    async def voided_since(self, since: datetime) -> dict[str, bool]:
+        """List one-time purchases that were voided since then, at most 30 days ago.
+
+        Returns:
+            By purchase token, whether all of it went back; else only some of its items did.
+
+        Raises:
+            PaymentProviderUnavailableError: Nothing is known.
+        """
+        found: dict[str, bool] = {}
+        # Without the second one, purchases of which only some items went back are not listed.
+        parameters = {"startTime": str(int(since.timestamp() * 1000)), "includeQuantityBasedPartialRefund": "true"}
+        while True:
+            status, body = await self._bounded(self._ask("GET", self._voided_path, params=parameters))
+            if status != 200:
+                raise PaymentProviderUnavailableError
+            page = parse(_VoidedPage, body)
+            for voided in page.purchases:
+                found[voided.token] = found.get(voided.token, False) or voided.quantity is None
+            if not page.pagination.next_token:
+                return found
+            parameters["token"] = page.pagination.next_token
+
+    async def standing(self, item: PlayItem) -> Standing:
+        """Ask how many items of a purchase went back.
+
+        Raises:
+            PaymentNotFoundError: Google does not know it any more.
+            PaymentProviderUnavailableError: Nothing is known.
+        """
+        found = await self._get(item)
+        left = found.quantity if found.refundable_quantity is None else found.refundable_quantity
+        returned = found.quantity if found.purchase_state == CANCELED else max(0, found.quantity - left)
+        return Standing(item.token, completed=True, paid=found.quantity, returned=returned, returned_for_good=True)
 
     async def _get(self, item: PlayItem) -> _ProductPurchase:
         async def ask() -> Any:
@@ -148,9 +207,18 @@ class GooglePlayProvider:
         except TimeoutError as error:
             raise PaymentProviderUnavailableError from error
 
+    @property
+    def _voided_path(self) -> str:
+        return f"/androidpublisher/v3/applications/{path_segment(self._package or '')}/purchases/voidedpurchases"
+
     def _path(self, item: PlayItem) -> str:
         segments = [path_segment(part) for part in (self._package or "", item.product_id, item.token)]
         return "/androidpublisher/v3/applications/{}/purchases/products/{}/tokens/{}".format(*segments)
+
+
+def token_name(token: str) -> str:
+    """Return the ``payment_id`` of a purchase."""
+    return f"google_play:{token.lower()}"
 
 
 def account_ids(user_id: str) -> frozenset[str]:
