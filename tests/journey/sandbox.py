@@ -39,8 +39,16 @@ class Sandbox:
         """Make or change a Stripe payment."""
         await self._call("PUT", f"stripe/payments/{identifier}", change)
 
+    async def reward(self, **order: Any) -> Json:
+        """Have AdMob call back because an ad was watched; return what it was answered."""
+        return await self._call("POST", "admob/reward", order)
+
+    async def webhook(self, type_: str, payment: str, **order: Any) -> Json:
+        """Have Stripe send an event about a payment as it stands; return what it was answered."""
+        return await self._call("POST", "stripe/webhook", {"type": type_, "id": payment, **order})
+
     async def _call(self, method: str, path: str, body: Json | None = None) -> Json:
-        async with httpx.AsyncClient(base_url=self._url, trust_env=False, timeout=10.0) as client:
+        async with httpx.AsyncClient(base_url=self._url, trust_env=False, timeout=40.0) as client:
             response = await client.request(method, f"/_sandbox/{path}", json=body)
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
         answer: Json = response.json()
