@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,6 +17,7 @@ import pytest_asyncio
 from coin_service.errors import InvalidSignatureError
 from coin_service.stripe_events import subject
 from coin_service.stripe_signature import verify_signature
+from common.clock import utc_now
 from common.mongo import Database
 from common.testing import user_headers
 
@@ -273,6 +275,24 @@ async def test_partial_refunds_then_a_dispute(
     await worked_off(database)
     balance, lines = await wallet(webhooks, ada)
     assert (balance, lines[-1]) == (105, ("refund", 75))
+
+
+async def test_refund_of_what_nobody_has_claimed_is_kept_for_a_while(
+    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+) -> None:
+    stripe.pay(KEY)  # no checkout of ours: whose it is only the app knows
+    stripe.refund(KEY, 40)
+    await send(webhooks, REFUNDED)
+    async with asyncio.timeout(20):
+        while True:
+            kept = await database["inbox"].find_one({"state": "retry", "error": "postponed"})
+            if kept is not None:
+                break
+            await asyncio.sleep(0.02)
+    old = utc_now() - timedelta(seconds=61)
+    await database["inbox"].update_one({}, {"$set": {"received_at": old, "next_at": old}})
+    await worked_off(database)
+    assert await wallet(webhooks, ada) == (100, [("bonus", 100)])
 
 
 async def test_stripe_away_is_waited_for(

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from coin_service.inbox import InboxStore, Message
+from coin_service.inbox_worker import PostponedError
 from coin_service.models import Entry
 from coin_service.providers.stripe import StripeProvider, payment_name
-from coin_service.settlement import SettlementService
+from coin_service.settlement import CLAIM_SECONDS, SettlementService
 from coin_service.stripe_signature import verify_signature
 from common.clock import utc_now
 from common.errors import BadRequestError
@@ -74,8 +75,14 @@ class StripeEvents:
     async def handle(self, message: Message) -> None:
         """Bring the payment that an event is about up to date; nothing is done for other events."""
         name = subject(message.type, message.content)
-        if name is not None:
+        if name is None:
+            return
+        try:
             await self.settle(name)
+        except PostponedError:
+            if (self._now() - message.received_at).total_seconds() < CLAIM_SECONDS:
+                raise
+            # Nobody has claimed it; whoever does from now on finds the money gone.
 
     async def settle(self, name: str) -> Entry | None:
         """Bring the payment of an intent or a charge up to date; return the entry that credited it, if any."""
