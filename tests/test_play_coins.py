@@ -69,6 +69,21 @@ async def test_a_product_is_worth_its_own_coins(phone: Phone, amount: int, produ
     assert await phone.balance() == 100
 
 
+async def test_a_voided_purchase_takes_its_coins_along(phone: Phone, sandbox: Sandbox) -> None:
+    token = fresh_purchase()
+    data(await phone.post(BUY, order(token)))
+    data(await phone.post("/api/coin/deduct", {"amount": 150}))
+
+    await sandbox.put_purchase(token, state="canceled")
+
+    async def taken() -> bool:
+        return await phone.balance() == 0
+
+    await until(taken, "the coins that were left are taken")
+    data(await phone.post(BUY, order(fresh_purchase())))
+    assert await phone.balance() == 50  # the rest was owed
+
+
 async def test_a_failed_consumption_takes_no_coins_back(phone: Phone, sandbox: Sandbox) -> None:
     token = fresh_purchase()
     await sandbox.fault("google_play", operation="products.consume", status=500, times=2)

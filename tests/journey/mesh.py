@@ -34,6 +34,8 @@ _SETTINGS = {
     "STABILITY_TIMEOUT_SECONDS": "8",
     # What a killed image service left behind is picked up after this long.
     "LEASE_SECONDS": "6",
+    # A purchase voided at Google Play is missed by nobody for long.
+    "GOOGLE_PLAY_SWEEP_SECONDS": "2",
 }
 
 

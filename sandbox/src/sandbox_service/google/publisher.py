@@ -1,17 +1,15 @@
 """Android Publisher v3 over HTTP."""
 
-import re
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from sandbox_service.google.access import authorize, checked_package
 from sandbox_service.google.errors import PlayError, bare_error
 from sandbox_service.google.purchases import LONG_AGO, Kind, Purchase
 from sandbox_service.google.resources import product_purchase, product_purchase_v2, subscription_purchase_v2
 from sandbox_service.google.tokens import TokenStory, is_well_formed
+from sandbox_service.google.voided import list_voided
 from sandbox_service.vendor import Handler, VendorRoute, parse_json, sandbox_of
-
-_PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 
 _TROUBLES = {
     "not-found": (404, "notFound", "The purchase token was not found.", "NOT_FOUND"),
@@ -109,13 +107,8 @@ def _purchase(request: Request, kind: Kind, product_id: str | None = None) -> Pu
         PlayError: No or a foreign access token (401), no such app (404), a token that is malformed or of another
             kind, app or product, or one whose own text asks for trouble.
     """
-    sandbox = sandbox_of(request)
-    scheme, _, access_token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not sandbox.service_account.is_valid(access_token.strip()):
-        raise PlayError(401)
-    package, token = request.path_params["package"], request.path_params["token"]
-    if not _PACKAGE.fullmatch(package):
-        raise PlayError(404, "applicationNotFound", "No application was found for the given package name.", "NOT_FOUND")
+    authorize(request)
+    sandbox, package, token = sandbox_of(request), checked_package(request), request.path_params["token"]
     if not is_well_formed(token):
         raise PlayError(*_TROUBLES["invalid"])
     purchase = sandbox.purchases.get_or_make(token, kind, product_id)
@@ -165,5 +158,6 @@ routes = [
     _route("subscriptionsv2.get", "GET", _PURCHASES + "/subscriptionsv2/tokens/{token:path}", get_subscription_v2),
     _route("products.get", "GET", _PURCHASES + "/products/{product_id}/tokens/{token:path}", get_product),
     _route("productsv2.get", "GET", _PURCHASES + "/productsv2/tokens/{token:path}", get_product_v2),
+    _route("voidedpurchases.list", "GET", _PURCHASES + "/voidedpurchases", list_voided),
     _route("unrecognized", "*", "/androidpublisher/{path:path}", unrecognized),
 ]

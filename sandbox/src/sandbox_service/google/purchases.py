@@ -20,6 +20,9 @@ PAUSE = timedelta(days=30)
 LONG_AGO = timedelta(days=60)
 """So long after its expiry a subscription can no longer be asked for: 410."""
 
+REMORSE, NOT_ACKNOWLEDGED = 1, 8
+"""Google's numbers for why a purchase was voided."""
+
 Kind = Literal["subscription", "product"]
 
 
@@ -44,6 +47,9 @@ class Purchase:
     renewals: int = 0
     resumes: datetime | None = None
     replaced: bool = False
+    voided: datetime | None = None
+    """When the money of a purchase that had been paid went back."""
+    voided_reason: int = REMORSE
     story: TokenStory | None = None
     """Troubles that the token's own text asks for; ``None`` once a test has set the purchase up."""
 
@@ -64,6 +70,10 @@ class Purchase:
 
     def enter(self, state: State, now: datetime) -> None:
         """Take on ``state`` with the times that go with it, as if it had just come about."""
+        if self.kind == "product" and state == "purchased":
+            self.voided = None
+        elif (self.state, state) == ("purchased", "canceled") or (state == "revoked" and self.state != "revoked"):
+            self.voided, self.voided_reason = now, REMORSE
         self.state = state
         self.auto_renewing = state in {"active", "grace_period", "on_hold", "paused", "pending"}
         self.resumes = now + PAUSE if state == "paused" else None
@@ -80,11 +90,12 @@ class Purchase:
 
     def settle(self, now: datetime) -> None:
         """Let the time up to ``now`` do its work: renewals, expiry, holds, resumption, automatic refunds."""
-        paid = self.state in {"active", "canceled", "purchased"}
+        paid = self.state in ({"purchased"} if self.kind == "product" else {"active", "canceled"})
         deadline = self.started + (ACKNOWLEDGE_TEST_WITHIN if self.test else ACKNOWLEDGE_WITHIN)
         if paid and not self.acknowledged and now >= deadline:
             self.state = "revoked" if self.kind == "subscription" else "canceled"
             self.expires, self.auto_renewing = min(self.expires, deadline), False
+            self.voided, self.voided_reason = deadline, NOT_ACKNOWLEDGED
         if self.kind == "product":
             return
         if self.state == "paused" and self.resumes is not None and now >= self.resumes:
@@ -131,6 +142,16 @@ class PurchaseBook:
         purchase.acknowledged |= story.acknowledged
         self._purchases.set(token, purchase)
         return purchase
+
+    def voided_since(self, package: str, since: datetime, *, subscriptions: bool) -> list[Purchase]:
+        """An app's purchases whose money went back, in that order."""
+        now, found = self._clock.now(), []
+        for purchase in self._purchases.values():
+            purchase.settle(now)
+            wanted = purchase.package == package and (subscriptions or purchase.kind == "product")
+            if wanted and purchase.voided is not None and since <= purchase.voided <= now:
+                found.append((purchase.voided, purchase.token, purchase))
+        return [purchase for _, _, purchase in sorted(found, key=lambda each: each[:2])]
 
     def replace(self, token: str) -> None:
         """End the purchase that a newer one took the place of."""

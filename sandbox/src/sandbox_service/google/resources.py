@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Any
 
 from common.clock import format_timestamp
-from sandbox_service.google.purchases import Purchase
+from sandbox_service.google.purchases import NOT_ACKNOWLEDGED, Purchase
 
 Json = dict[str, Any]
 
@@ -51,7 +52,7 @@ def product_purchase(purchase: Purchase) -> Json:
     """The v1 form: integers, times as strings of milliseconds."""
     body: Json = {
         "kind": "androidpublisher#productPurchase",
-        "purchaseTimeMillis": str(int(purchase.started.timestamp() * 1000)),
+        "purchaseTimeMillis": _milliseconds(purchase.started),
         "purchaseState": PRODUCT_STATES[purchase.state],
         "consumptionState": int(purchase.consumed),
         "acknowledgementState": int(purchase.acknowledged),
@@ -68,6 +69,18 @@ def product_purchase(purchase: Purchase) -> Json:
     if purchase.test:
         body["purchaseType"] = 0
     return body
+
+
+def voided_purchase(purchase: Purchase, voided: datetime) -> Json:
+    return {
+        "kind": "androidpublisher#voidedPurchase",
+        "purchaseToken": purchase.token,
+        "purchaseTimeMillis": _milliseconds(purchase.started),
+        "voidedTimeMillis": _milliseconds(voided),
+        "orderId": purchase.order_id,
+        "voidedSource": 2 if purchase.voided_reason == NOT_ACKNOWLEDGED else 0,
+        "voidedReason": purchase.voided_reason,
+    }
 
 
 def product_purchase_v2(purchase: Purchase) -> Json:
@@ -97,6 +110,10 @@ def product_purchase_v2(purchase: Purchase) -> Json:
     if purchase.test:
         body["testPurchaseContext"] = {"fopType": "TEST"}
     return body
+
+
+def _milliseconds(moment: datetime) -> str:
+    return str(int(moment.timestamp() * 1000))
 
 
 def _acknowledgement(purchase: Purchase) -> str:
