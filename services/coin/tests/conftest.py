@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 import httpx
+import jwt
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import hashes, serialization
@@ -251,6 +253,28 @@ class FakeAdMob(Vendor):
         return httpx.Response(200, json={"keys": keys}, headers=self.headers)
 
 
+class FakeCertificates(Vendor):
+    """Google's certificates, and the one who signs pushes."""
+
+    audience = "https://api.example.com/api/coin/webhooks/google-play"
+    email = "push@project.iam.gserviceaccount.com"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def sign(self, **claims: Any) -> str:
+        now = int(time.time())
+        genuine: dict[str, Any] = {"aud": self.audience, "email": self.email, "email_verified": True}
+        genuine |= {"iss": "https://accounts.google.com", "iat": now, "exp": now + 3600}
+        return "Bearer " + jwt.encode(genuine | claims, self.key, algorithm="RS256", headers={"kid": "one"})
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        public = self.key.public_key()
+        pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return httpx.Response(200, json={"one": pem.decode()})
+
+
 class OpenClient(Protocol):
     def __call__(self, **settings: Any) -> AbstractAsyncContextManager[httpx.AsyncClient]: ...
 
@@ -284,6 +308,11 @@ def play() -> FakePlay:
 @pytest.fixture
 def admob() -> FakeAdMob:
     return FakeAdMob()
+
+
+@pytest.fixture
+def certificates() -> FakeCertificates:
+    return FakeCertificates()
 
 
 @pytest_asyncio.fixture
@@ -334,6 +363,7 @@ def open_client(
     stripe: FakeStripe,
     play: FakePlay,
     admob: FakeAdMob,
+    certificates: FakeCertificates,
     key_file: Path,
 ) -> OpenClient:
     """Start the application on the test's database and talk to it."""
@@ -348,7 +378,14 @@ def open_client(
         }
         app = create_app(
             service_settings(Settings, mongo_uri, database_name, **values),
-            roads=Roads(auth.transport(), stripe.transport, play.transport, play.token_transport, admob.transport),
+            roads=Roads(
+                auth.transport(),
+                stripe.transport,
+                play.transport,
+                play.token_transport,
+                admob.transport,
+                certificates.transport,
+            ),
         )
         async with app_client(app) as opened:
             yield opened

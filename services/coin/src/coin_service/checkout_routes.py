@@ -66,7 +66,7 @@ class CheckoutRead(ReadModel):
     price: PriceRead
 
 
-def checkout_service(request: HttpRequest) -> CheckoutService:
+async def checkout_service(request: HttpRequest) -> CheckoutService:
     service: CheckoutService = request.app.state.checkout_service
     return service
 

@@ -21,6 +21,7 @@ from coin_service.inbox import InboxStore
 from coin_service.inbox_worker import InboxWorker
 from coin_service.ledger import Ledger
 from coin_service.payments import PaymentStore
+from coin_service.play_events import PlayEvents
 from coin_service.play_voids import PlayVoids
 from coin_service.prices import Prices
 from coin_service.providers.admob_keys import AdKeyServer
@@ -39,6 +40,7 @@ from coin_service.sweeper import StripeSweeper
 from common.app import create_service_app
 from common.clients.auth import AuthClient
 from common.google import ANDROID_PUBLISHER_SCOPE, GoogleCredentials
+from common.google_push import GoogleCertificates, PushVerifier
 from common.http import open_http_client
 from common.mongo import open_database
 from common.settings import load_settings
@@ -56,6 +58,7 @@ class Roads:
     google: httpx.AsyncBaseTransport | None = None
     google_tokens: httpx.BaseTransport | None = None
     admob: httpx.AsyncBaseTransport | None = None
+    certs: httpx.AsyncBaseTransport | None = None
 
 
 def create_app(settings: Settings | None = None, *, roads: Roads | None = None) -> FastAPI:
@@ -83,6 +86,9 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             open_vendor_client(
                 settings.admob_keys_url, timeout_seconds=settings.provider_timeout_seconds, transport=roads.admob
             ) as admob,
+            open_vendor_client(
+                settings.google_certs_url, timeout_seconds=settings.provider_timeout_seconds, transport=roads.certs
+            ) as certs,
         ):
             entries, payments, inbox = LedgerStore(database), PaymentStore(database), InboxStore(database)
             await entries.ensure_schema()
@@ -109,11 +115,17 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             settlement, duties = SettlementService(ledger, checkouts, prices), DutyStore(database)
             events = StripeEvents(inbox, stripe_payments, settlement)
             voids = PlayVoids(duties, payments, play, settlement, interval_seconds=settings.google_play_sweep_seconds)
-            worker = InboxWorker(inbox, {"admob": rewards.settle, "stripe": events.handle})
+            play_events = PlayEvents(
+                inbox, voids, _push_verifier(settings, certs), package=next(iter(settings.google_play_packages), None)
+            )
+            worker = InboxWorker(
+                inbox, {"admob": rewards.settle, "stripe": events.handle, "google_play": play_events.handle}
+            )
             sweeper = StripeSweeper(
                 duties, checkouts, stripe_api, events, interval_seconds=settings.stripe_sweep_seconds
             )
             app.state.stripe_events = events
+            app.state.play_events = play_events
             app.state.checkout_service = CheckoutService(
                 ledger,
                 checkouts,
@@ -199,6 +211,13 @@ def _google_play(
         accepts_test_purchases=settings.accepts_test_purchases,
         total_seconds=settings.provider_total_seconds,
     )
+
+
+def _push_verifier(settings: Settings, client: httpx.AsyncClient) -> PushVerifier | None:
+    audience, email = settings.google_play_push_audience, settings.google_play_push_email
+    if audience is None or email is None:
+        return None
+    return PushVerifier(GoogleCertificates(client, settings.google_certs_url), audience=audience, email=email)
 
 
 @asynccontextmanager

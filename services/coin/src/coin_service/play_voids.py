@@ -94,6 +94,14 @@ class PlayVoids:
         until = since if failed else began - timedelta(seconds=OVERLAP_SECONDS)
         await self._duties.finish(duty, {"until": until, "found": len(found)}, again_seconds=self._interval_seconds)
 
+    async def voided_since(self, since: datetime) -> dict[str, bool]:
+        """Return the purchase tokens on Google's list, and of each whether all of it is void.
+
+        Raises:
+            PaymentProviderUnavailableError: Nothing is known.
+        """
+        return await self._play.voided_since(since)
+
     async def take_back(self, token: str, *, whole: bool) -> None:
         """Take back the coins of a voided purchase; of one that was bought for several items, those that went back."""
         payment_id = token_name(token)

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import NoDecode
 
 from coin_service.packs import Pack, check_packs, packs_of
+from common.google_push import CERTS_URL
 from common.schemas import MAX_COINS
 from common.settings import ServiceSettings
 
@@ -105,6 +106,11 @@ class Settings(ServiceSettings):
     google_play_api_base: Address = "https://androidpublisher.googleapis.com"
     google_play_sweep_seconds: float = Field(default=900.0, gt=0)
     """From one look at the list of voided purchases to the next; Google allows 6000 a day."""
+    google_play_push_audience: str | None = None
+    """Of our Pub/Sub push subscription; without it and the e-mail its messages are refused; the list still tells."""
+    google_play_push_email: str | None = None
+    """The service account that it pushes as."""
+    google_certs_url: Address = CERTS_URL
     allow_test_purchases: bool = False
     """Whether a licence tester's purchase, which nobody paid, buys coins in production; elsewhere it always does."""
 
@@ -157,6 +163,8 @@ class Settings(ServiceSettings):
             address = _token_address(self.google_application_credentials)
             if urlsplit(address).hostname not in GOOGLE_TOKEN_HOSTS or not address.startswith("https://"):
                 problems.append("GOOGLE_APPLICATION_CREDENTIALS is not a service account's key with Google's address")
+        if self.google_certs_url != CERTS_URL:
+            problems.append("GOOGLE_CERTS_URL is not Google's")
         if urlsplit(self.admob_keys_url)[:2] != ("https", GOOGLE_AD_KEYS_HOST):
             problems.append("ADMOB_KEYS_URL is not Google's")
         if self.admob_ssv_required and not self.admob_ad_units:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Header, Request
 
 from coin_service.errors import InvalidSignatureError, WebhooksNotConfiguredError
 from coin_service.inbox_worker import InboxWorker
+from coin_service.play_events import PlayEvents
 from coin_service.settings import Settings
 from coin_service.stripe_events import StripeEvents
 from common.errors import BadRequestError, ServiceUnavailableError, responses
@@ -22,12 +23,17 @@ class WebhookRead(ReadModel):
     duplicate: bool
 
 
-def stripe_events(request: Request) -> StripeEvents:
+async def stripe_events(request: Request) -> StripeEvents:
     events: StripeEvents = request.app.state.stripe_events
     return events
 
 
-def inbox_worker(request: Request) -> InboxWorker:
+async def play_events(request: Request) -> PlayEvents:
+    events: PlayEvents = request.app.state.play_events
+    return events
+
+
+async def inbox_worker(request: Request) -> InboxWorker:
     worker: InboxWorker = request.app.state.inbox_worker
     return worker
 
@@ -47,5 +53,21 @@ async def stripe(
     if settings.stripe_webhook_secret is None:
         raise WebhooksNotConfiguredError
     taken = await events.receive(await request.body(), signature, settings.stripe_webhook_secret.get_secret_value())
+    worker.wake()
+    return ok(WebhookRead(duplicate=not taken))
+
+
+@router.post(
+    "/google-play",
+    responses=responses(InvalidSignatureError, WebhooksNotConfiguredError, ServiceUnavailableError),
+)
+async def google_play(
+    request: Request,
+    events: Annotated[PlayEvents, Depends(play_events)],
+    worker: Annotated[InboxWorker, Depends(inbox_worker)],
+    authorization: Annotated[str, Header()] = "",
+) -> Envelope[WebhookRead]:
+    """Take one of Google Play's notifications in, as Pub/Sub pushes it; it is worked off afterwards."""
+    taken = await events.receive(await request.body(), authorization)
     worker.wake()
     return ok(WebhookRead(duplicate=not taken))
