@@ -4,13 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 import pytest
 
-from common.auth import ISSUER, USER_AUDIENCE, ServiceTokenVerifier, TokenVerifier
+from common.auth import ISSUER, LEEWAY_SECONDS, USER_AUDIENCE, ServiceTokenVerifier, TokenVerifier
 from common.errors import ExpiredTokenError, ForbiddenError, InvalidTokenError
 from common.testing import TEST_SECRETS, service_token, user_token
 
@@ -147,3 +148,16 @@ def test_service_tokens_are_for_one_callee_one_operation_and_a_minute() -> None:
         forged = jwt.encode(base | {"exp": NOW + lifetime}, key.get_secret_value(), algorithm="HS256")
         with pytest.raises(InvalidTokenError):
             coin.verify(forged, scope="coin:hold")
+
+
+def test_a_remembered_token_still_expires_and_stands_for_no_other() -> None:
+    verifier = TokenVerifier(SECRET)
+    claims_end = int(time.time()) - LEEWAY_SECONDS + 2
+    token = signed(claims(exp=claims_end))
+    assert verifier.verify(token).id == USER
+    assert verifier.verify(token).id == USER
+    with pytest.raises(InvalidTokenError):
+        verifier.verify(token[:-4] + "AAAA")
+    time.sleep(max(0, claims_end + LEEWAY_SECONDS - time.time()))
+    with pytest.raises(ExpiredTokenError):
+        verifier.verify(token)

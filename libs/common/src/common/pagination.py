@@ -39,7 +39,7 @@ def _plain_digits(value: object) -> object:
     return value
 
 
-def page_query(
+async def page_query(
     page: Annotated[int, BeforeValidator(_plain_digits), Query(ge=1, le=MAX_PAGE)] = 1,
     limit: Annotated[int, BeforeValidator(_plain_digits), Query(ge=1, le=MAX_LIMIT)] = 10,
     cursor: Annotated[

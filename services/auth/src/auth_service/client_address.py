@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 
-def client_address(request: Request) -> str:
+async def client_address(request: Request) -> str:
     """Return the client's address; of an IPv6 one the /64 network, of which one subscriber has all addresses.
 
     The gateway drops ``X-Forwarded-For`` from outside and writes its own, so the last element is its word. A peer with

@@ -20,12 +20,12 @@ class ReceivedRead(ReadModel):
     duplicate: bool
 
 
-def reward_service(request: Request) -> RewardService:
+async def reward_service(request: Request) -> RewardService:
     service: RewardService = request.app.state.reward_service
     return service
 
 
-def inbox_worker(request: Request) -> InboxWorker:
+async def inbox_worker(request: Request) -> InboxWorker:
     worker: InboxWorker = request.app.state.inbox_worker
     return worker
 

@@ -1,4 +1,7 @@
-"""What the handlers are given."""
+"""What the handlers are given.
+
+Each is ``async`` because FastAPI runs a plain function in a thread, which costs more than it does.
+"""
 
 from typing import Annotated
 
@@ -7,7 +10,7 @@ from fastapi import Depends, Request
 from subscription_service.service import SubscriptionService
 
 
-def _subscription_service(request: Request) -> SubscriptionService:
+async def _subscription_service(request: Request) -> SubscriptionService:
     service: SubscriptionService = request.app.state.subscription_service
     return service
 
