@@ -69,8 +69,9 @@ class TokenIssuer:
 class TokenVerifier:
     """Checks users' access tokens."""
 
-    def __init__(self, secret: SecretStr) -> None:
+    def __init__(self, secret: SecretStr, *, now: Callable[[], float] = time.time) -> None:
         self._secret = secret
+        self._now = now
         self._read = lru_cache(REMEMBERED_TOKENS)(self._verify)  # what is refused is not remembered
 
     def verify(self, token: str) -> CurrentUser:
@@ -81,7 +82,7 @@ class TokenVerifier:
             InvalidTokenError: It is malformed, forged, or was made for something else.
         """
         user = self._read(token)
-        if user.expires_at <= time.time() - LEEWAY_SECONDS:
+        if user.expires_at <= self._now() - LEEWAY_SECONDS:
             raise ExpiredTokenError
         return user
 
