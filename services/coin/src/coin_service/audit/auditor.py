@@ -90,7 +90,9 @@ class Auditor:
         bought = {
             str(entry["payment_id"]): entry
             for entry in batch
-            if entry.get("payment_method") == "google_play" and entry.get("payment_id")
+            if entry.get("kind") == "credit"
+            and entry.get("payment_method") == "google_play"
+            and entry.get("payment_id")
         }
         if bought:
             for payment_id in await self._scan.unknown_payments(list(bought)):
