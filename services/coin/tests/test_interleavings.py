@@ -11,6 +11,9 @@ from typing import Any, Literal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coin_service.audit.auditor import Auditor
+from coin_service.audit.report import Fault
+from coin_service.audit.scan import LedgerScan
 from coin_service.checkouts import CheckoutStore
 from coin_service.earning import EarningService
 from coin_service.holds import HoldService
@@ -190,5 +193,8 @@ async def interleave(mongo_uri: str, database_name: str, plan: list[list[Step]])
                 assert_returned(wallets[-1], vendor, user)
                 assert not wallets[-1][-1].pays_debt
             assert_told(steps, outcomes, wallets)
+            faults: list[Fault] = []
+            await Auditor(LedgerScan(database), faults.append).run()
+            assert faults == []
         finally:
             await database.client.drop_database(database_name)

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coin_service.audit.auditor import Auditor
+from coin_service.audit.report import Fault
+from coin_service.audit.scan import LedgerScan
 from coin_service.checkouts import CheckoutStore
 from coin_service.holds import HoldService
 from coin_service.inbox_worker import PostponedError, UnusableMessageError
@@ -69,6 +72,9 @@ async def chain(database: Database, user_id: str) -> list[Entry]:
         assert min(balance, debt) >= 0
     assert entries[-1].total == sum(entry.signed_amount for entry in entries if entry.type is not None)
     assert not entries[-1].pays_debt
+    faults: list[Fault] = []
+    await Auditor(LedgerScan(database), faults.append).run()
+    assert faults == []
     return entries
 
 
@@ -142,6 +148,21 @@ async def test_refund_before_the_credit_is_never_credited(
     # The refund failed after all: now the money is here.
     await settlement.settle(PAYMENT, "stripe", says(standing(ada)))
     assert lines(await chain(database, ada)) == [("bonus", 100), ("refund", 100)]
+
+
+async def test_part_that_went_back_before_the_credit(
+    settlement: SettlementService, database: Database, ada: str
+) -> None:
+    for returned in (30, 30, 0, 100):
+        await settlement.settle(PAYMENT, "stripe", says(standing(ada, returned=returned)))
+    assert lines(await chain(database, ada))[1:] == [("buy", 70), ("refund", 30), ("clawback", -100)]
+
+
+async def test_void_is_for_good(settlement: SettlementService, database: Database, ada: str) -> None:
+    for returned in (0, 60, 20, 80):
+        voided = standing(ada, returned=returned, returned_for_good=True)
+        await settlement.settle(PAYMENT, "stripe", says(voided))
+    assert lines(await chain(database, ada))[2:] == [("clawback", -60), ("clawback", -20)]
 
 
 async def test_older_news_never_comes_after_newer(
