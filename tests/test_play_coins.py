@@ -90,3 +90,37 @@ async def test_a_failed_consumption_takes_no_coins_back(phone: Phone, sandbox: S
 
     assert data(await phone.post(BUY, order(token)))["balance"] == 200
     assert await phone.balance() == 200
+
+
+async def test_a_notification_of_a_voided_purchase_takes_its_coins_along_once(phone: Phone, sandbox: Sandbox) -> None:
+    token = fresh_purchase()
+    data(await phone.post(BUY, order(token)))
+    await sandbox.put_purchase(token, state="canceled")
+
+    sent = await sandbox.notify(token, "voided", duplicate=True)
+
+    assert sent["statuses"] == [200, 200]
+
+    async def taken() -> bool:
+        return await phone.balance() == 100
+
+    await until(taken, "the coins are taken")
+    assert [line["type"] for line in await phone.transactions()] == ["clawback", "buy", "bonus"]
+
+
+async def test_a_notification_that_is_not_true_or_not_googles_takes_nothing(phone: Phone, sandbox: Sandbox) -> None:
+    token = fresh_purchase()
+    data(await phone.post(BUY, order(token)))
+
+    assert (await sandbox.notify(token, "voided"))["status"] == 200
+    assert (await sandbox.notify(token, "voided", forged=True))["status"] == 400
+    assert (await sandbox.notify(token, "voided", ageSeconds=7200))["status"] == 400
+
+    other = fresh_purchase()  # voided and taken after those: by then they would have done their harm
+    data(await phone.post(BUY, order(other)))
+    await sandbox.put_purchase(other, state="canceled")
+
+    async def taken() -> bool:
+        return await phone.balance() == 200
+
+    await until(taken, "the other's coins are taken")

@@ -163,6 +163,18 @@ def test_the_sandbox_knows_the_gateway_and_an_own_key_server_stays(folders: Fold
     assert environment_of(COIN, values, PORTS)["ADMOB_KEYS_URL"].startswith("https://www.gstatic.com/")
 
 
+def test_notifications_are_believed_from_the_sandbox_only_in_googles_place(folders: Folders) -> None:
+    values = values_of({"GOOGLE_PLAY_PUSH_AUDIENCE": "mine"}, folders)
+    for process in (COIN, SUBSCRIPTION, SANDBOX):
+        seen = environment_of(process, values, PORTS)
+        assert seen["GOOGLE_CERTS_URL"] == "http://127.0.0.1:6010/oauth2/v1/certs"
+        assert (seen["GOOGLE_PLAY_PUSH_AUDIENCE"], "sandbox" in seen["GOOGLE_PLAY_PUSH_EMAIL"]) == ("mine", True)
+
+    (folders.root / "play.json").write_text("{}")
+    real = values_of({"GOOGLE_APPLICATION_CREDENTIALS": "play.json"}, folders)
+    assert not {"GOOGLE_CERTS_URL", "GOOGLE_PLAY_PUSH_AUDIENCE", "GOOGLE_PLAY_PUSH_EMAIL"} & set(real)
+
+
 def test_only_the_gateway_can_be_opened_to_the_network(folders: Folders) -> None:
     values = values_of({"HOST": "0.0.0.0"}, folders)
 

@@ -47,6 +47,10 @@ class Sandbox:
         """Have Stripe send an event about a payment as it stands; return what it was answered."""
         return await self._call("POST", "stripe/webhook", {"type": type_, "id": payment, **order})
 
+    async def notify(self, token: str, type_: int | str, **order: Any) -> Json:
+        """Have Google Play push a notification about a purchase; return what it was answered."""
+        return await self._call("POST", "play/notify", {"token": token, "notificationType": type_, **order})
+
     async def _call(self, method: str, path: str, body: Json | None = None) -> Json:
         async with httpx.AsyncClient(base_url=self._url, trust_env=False, timeout=40.0) as client:
             response = await client.request(method, f"/_sandbox/{path}", json=body)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from local_mesh.folders import Folders
 from local_mesh.mongo import MongoChoice
 from local_mesh.processes import GATEWAY, MONGOD, SANDBOX, Ports, Process
-from local_mesh.vendors import VENDORS, Vendor
+from local_mesh.vendors import ADMOB_KEYS_URL, VENDORS, Vendor
 
 
 def describe(
@@ -25,6 +25,7 @@ def describe(
         _line("services", "  ".join(f"{process.name} :{ports.of(process)}" for process in services)),
         _line("MongoDB", _mongo(mongo)),
         *[_line(vendor.name, _vendor(vendor, settings, ports)) for vendor in VENDORS],
+        _line("AdMob", _admob(settings, ports)),
         _line("pictures", _storage(values, folders)),
         _line("data", f"{folders.shown(folders.data)}/   logs and pids: {run}/<name>.log, {run}/<name>.pid"),
         "",
@@ -52,6 +53,12 @@ def _vendor(vendor: Vendor, settings: Mapping[str, str], ports: Ports) -> str:
     if base := settings.get(vendor.base):
         return f"at {base}, as {vendor.base} says"
     return f"real, with your {vendor.credential}"
+
+
+def _admob(settings: Mapping[str, str], ports: Ports) -> str:
+    if keys := settings.get(ADMOB_KEYS_URL):
+        return f"keys from {keys}, as {ADMOB_KEYS_URL} says"
+    return f"the sandbox stands in, {ports.url(SANDBOX)} (real with {ADMOB_KEYS_URL})"
 
 
 def _storage(values: Mapping[str, str], folders: Folders) -> str:

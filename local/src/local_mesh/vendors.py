@@ -44,14 +44,26 @@ ADMOB_KEYS_URL = "ADMOB_KEYS_URL"
 
 ADMOB_KEYS_PATH = "/admob/reward/verifier-keys.json"
 
+GOOGLE_CERTS_URL = "GOOGLE_CERTS_URL"
+"""Whose signatures on Google Play's notifications are believed."""
+
+GOOGLE_CERTS_PATH = "/oauth2/v1/certs"
+
+GOOGLE_PLAY_PUSHES = {
+    "GOOGLE_PLAY_PUSH_AUDIENCE": "pixelmint-sandbox",
+    "GOOGLE_PLAY_PUSH_EMAIL": "push@pixelmint-sandbox.iam.gserviceaccount.com",
+}
+"""What the sandbox's notifications say of themselves, and what the services ask of them."""
+
 VENDORS = (STABILITY, STRIPE, GOOGLE_PLAY)
 
 
 def stand_ins(settings: Mapping[str, str], sandbox_url: str, credentials_file: Path) -> dict[str, str]:
     """Return the variables that point every vendor without credentials at the sandbox."""
-    values: dict[str, str] = {}
-    if not settings.get(ADMOB_KEYS_URL):
-        values[ADMOB_KEYS_URL] = f"{sandbox_url}{ADMOB_KEYS_PATH}"
+    values = {ADMOB_KEYS_URL: f"{sandbox_url}{ADMOB_KEYS_PATH}"}
+    if not GOOGLE_PLAY.is_real(settings):
+        values |= {GOOGLE_CERTS_URL: f"{sandbox_url}{GOOGLE_CERTS_PATH}"} | GOOGLE_PLAY_PUSHES
+    values = {name: settings.get(name) or value for name, value in values.items()}
     for vendor in VENDORS:
         if not vendor.is_real(settings):
             values[vendor.credential] = vendor.key or str(credentials_file)

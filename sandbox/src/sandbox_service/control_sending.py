@@ -1,17 +1,21 @@
-"""Controls that make a vendor send something: ``/_sandbox/admob/reward``, ``/_sandbox/stripe/webhook``."""
+"""Controls that make a vendor send something: AdMob a callback, Stripe a webhook, Google Play a notification."""
 
 import json
 import re
 import secrets
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import Field, StringConstraints
+from starlette.concurrency import run_in_threadpool
 
 from sandbox_service.admob.signing import AD_NETWORK
 from sandbox_service.control import ControlModel
 from sandbox_service.deliveries import GatewayAwayError
+from sandbox_service.google.purchases import Kind
+from sandbox_service.google.pushes import notification, push
+from sandbox_service.google.tokens import is_well_formed
 from sandbox_service.state import Sandbox
 from sandbox_service.stripe.events import EVENT_TYPES, event_object, signature_header
 from sandbox_service.stripe.ids import new_key
@@ -24,6 +28,11 @@ ShortText = Annotated[str, StringConstraints(max_length=500)]
 
 ADMOB_PATH = "/api/coin/rewards/admob"
 STRIPE_PATH = "/api/coin/webhooks/stripe"
+
+PLAY_PATHS: dict[Kind, str] = {
+    "product": "/api/coin/webhooks/google-play",
+    "subscription": "/api/subscription/webhooks/google-play",
+}
 
 FORGERS_SECRET = "whsec_of_somebody_else_0000000000000000"
 
@@ -61,6 +70,14 @@ class WebhookOrder(Sending):
     event_id: Annotated[str, StringConstraints(pattern=r"^evt_[A-Za-z0-9]{1,200}$")] | None = None
 
 
+class NotificationOrder(Sending):
+    """One of Google Play's notifications about a purchase."""
+
+    token: str
+    notification_type: Annotated[int, Field(strict=True, ge=1, le=100)] | Literal["voided"]
+    subscription_id: ShortText | None = None
+
+
 @router.post("/admob/reward")
 async def send_reward(order: RewardOrder, request: Request) -> Json:
     """Call back as AdMob does once an ad was watched."""
@@ -83,7 +100,7 @@ async def send_reward(order: RewardOrder, request: Request) -> Json:
 async def send_webhook(order: WebhookOrder, request: Request) -> Json:
     """Send an event as Stripe does, signed with ``STRIPE_WEBHOOK_SECRET``."""
     sandbox = _sandbox(request)
-    secret = sandbox.stripe_webhook_secret
+    secret = sandbox.settings.stripe_webhook_secret
     if secret is None:
         raise HTTPException(409, [{"field": "forged", "message": "STRIPE_WEBHOOK_SECRET is not set"}])
     if not re.fullmatch(EVENT_TYPES, order.type):
@@ -113,10 +130,34 @@ async def send_webhook(order: WebhookOrder, request: Request) -> Json:
     headers = {
         "Content-Type": "application/json; charset=utf-8",
         "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        "Stripe-Signature": signature_header(body, FORGERS_SECRET if order.forged else secret, signed_at),
+        "Stripe-Signature": signature_header(
+            body, FORGERS_SECRET if order.forged else secret.get_secret_value(), signed_at
+        ),
     }
     sent = await _send(request, "POST", STRIPE_PATH, times=order.times, content=body, headers=headers)
     return {**sent, "event": event}
+
+
+@router.post("/play/notify")
+async def send_notification(order: NotificationOrder, request: Request) -> Json:
+    """Push a notification as Google Play does by Pub/Sub; those of one-time products go to the coin service."""
+    sandbox = _sandbox(request)
+    if not is_well_formed(order.token):
+        raise HTTPException(422, [{"field": "token", "message": "4 to 1000 of A-Z a-z 0-9 . _ ~ : -"}])
+    purchase, now = sandbox.purchases.get_or_make(order.token, "subscription"), sandbox.clock.now()
+    content = notification(purchase, order.notification_type, now, subscription_id=order.subscription_id)
+    path, settings = PLAY_PATHS[purchase.kind], sandbox.settings
+    token = await run_in_threadpool(  # making the key takes a moment
+        sandbox.pushes.token,
+        audience=settings.google_play_push_audience or f"{settings.webhooks_url}{path}",
+        email=settings.google_play_push_email,
+        age_seconds=order.age_seconds,
+        forged=order.forged,
+    )
+    body = json.dumps(push(content, now)).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    sent = await _send(request, "POST", path, times=order.times, content=body, headers=headers)
+    return {**sent, "notification": content}
 
 
 async def _send(request: Request, method: str, target: str, **arguments: Any) -> Json:

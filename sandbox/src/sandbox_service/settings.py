@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     """Where the sandbox does, if not there: vendors' webhooks and callbacks are sent to it."""
     stripe_webhook_secret: SecretStr | None = None
     """What Stripe's webhooks are signed with; the coin service is given the same."""
+    google_play_push_audience: str | None = None
+    """Audience of the token with which notifications are pushed; without one the address they are pushed to."""
+    google_play_push_email: str = "push@pixelmint-sandbox.iam.gserviceaccount.com"
+    """Whom that token names."""
     sandbox_drawing_threads: int = Field(default=2, ge=1, le=32)
 
     @property

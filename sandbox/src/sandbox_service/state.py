@@ -7,6 +7,7 @@ from sandbox_service.deliveries import Deliveries
 from sandbox_service.faults import FaultBoard
 from sandbox_service.google.keys import ServiceAccountKey
 from sandbox_service.google.purchases import PurchaseBook
+from sandbox_service.google.pushes import PushSigner
 from sandbox_service.pictures.studio import Studio
 from sandbox_service.settings import Settings
 from sandbox_service.stability.account import StabilityAccount
@@ -23,8 +24,8 @@ class Sandbox:
         self.studio = studio
         self.deliveries = deliveries
         self.admob = AdMobSigner()
-        secret = settings.stripe_webhook_secret
-        self.stripe_webhook_secret = secret.get_secret_value() if secret is not None else None
+        self.pushes = PushSigner()
+        self.settings = settings
         self.stability = StabilityAccount()
         self.payments = PaymentBook(self.clock, settings.sandbox_price_100_coins, settings.sandbox_currency)
         self.purchases = PurchaseBook(self.clock, settings.sandbox_play_product, settings.sandbox_play_one_time_product)

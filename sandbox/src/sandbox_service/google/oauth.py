@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import jwt
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -103,4 +104,13 @@ def _error(code: str, description: str, status: int) -> Response:
     return JSONResponse({"error": code, "error_description": description}, status_code=status)
 
 
-routes = [VendorRoute("google_oauth", "token", "POST", "/token", token, bare_error)]
+async def certificates(request: Request) -> Response:
+    """The keys of Google's OpenID tokens, by their ids."""
+    content = await run_in_threadpool(sandbox_of(request).pushes.certificates)
+    return JSONResponse(content, headers={"Cache-Control": "public, max-age=19800"})
+
+
+routes = [
+    VendorRoute("google_oauth", "token", "POST", "/token", token, bare_error),
+    VendorRoute("google_oauth", "certs", "GET", "/oauth2/v1/certs", certificates, bare_error),
+]
