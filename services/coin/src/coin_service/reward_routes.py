@@ -17,6 +17,7 @@ router = json_router(prefix="/api/coin/rewards", tags=["coin"])
 class ReceivedRead(ReadModel):
     """``duplicate``: it had been received before, and nothing happened."""
 
+    received: bool = True
     duplicate: bool
 
 
