@@ -26,5 +26,5 @@ def request(peer: str | None, *forwarded: str) -> Request:
         (None, ["203.0.113.7"], "unknown"),
     ],
 )
-def test_only_the_gateways_word_is_taken(peer: str | None, forwarded: list[str], address: str) -> None:
-    assert client_address(request(peer, *forwarded)) == address
+async def test_only_the_gateways_word_is_taken(peer: str | None, forwarded: list[str], address: str) -> None:
+    assert await client_address(request(peer, *forwarded)) == address
