@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from common.http import BodyTooLargeError, read_capped
 from common.logging import get_logger
 
 logger = get_logger(__name__)
@@ -77,7 +78,7 @@ class GoogleCertificates:
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 self._keys = await self._ask()
-        except (TimeoutError, httpx.HTTPError, ValueError, UnsupportedAlgorithm) as error:
+        except (TimeoutError, httpx.HTTPError, BodyTooLargeError, ValueError, UnsupportedAlgorithm) as error:
             self._answered = False
             logger.error("google certificates not read", error=type(error).__name__, known=len(self._keys))
         else:
@@ -86,14 +87,10 @@ class GoogleCertificates:
 
     async def _ask(self) -> Keys:
         async with self._client.stream("GET", self._url) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise ValueError("too large an answer")
+            body = await read_capped(response, MAX_ANSWER_BYTES)
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"status {response.status_code}")
-        answer = httpx.Response(200, content=bytes(body)).json()
+        answer = httpx.Response(200, content=body).json()
         if not isinstance(answer, dict) or not answer:
             raise ValueError("not a set of certificates")
         return {str(key_id): _public_key(pem) for key_id, pem in answer.items()}

@@ -69,6 +69,25 @@ async def open_service_client(
         yield client
 
 
+class BodyTooLargeError(Exception):
+    """A body is longer than its reader allows; the rest of it was not read."""
+
+
+async def read_capped(response: httpx.Response, max_bytes: int) -> bytes:
+    """Read the body of a streamed answer, unpacked where it came packed.
+
+    Raises:
+        BodyTooLargeError: It has more than ``max_bytes``, whatever ``Content-Length`` says.
+        httpx.HTTPError: It broke off.
+    """
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise BodyTooLargeError(f"more than {max_bytes} bytes")
+    return bytes(body)
+
+
 def path_segment(text: str) -> str:
     """Encode ``text`` so that it stays one segment of a path, whatever a client put into it."""
     return quote(text, safe="")

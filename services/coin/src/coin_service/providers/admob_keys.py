@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from coin_service.errors import AdVerificationUnavailableError
 from coin_service.providers.http import MAX_ANSWER_BYTES
+from common.http import BodyTooLargeError, read_capped
 from common.logging import get_logger
 
 logger = get_logger(__name__)
@@ -91,7 +92,7 @@ class AdKeyServer:
             try:
                 async with asyncio.timeout(ASK_SECONDS):
                     keys, seconds = await self._ask()
-            except (TimeoutError, httpx.HTTPError, ValueError) as error:
+            except (TimeoutError, httpx.HTTPError, BodyTooLargeError, ValueError) as error:
                 self._answered = False
                 logger.error("admob keys not read", error=type(error).__name__, known=len(self._keys))
             else:
@@ -106,19 +107,16 @@ class AdKeyServer:
 
         Raises:
             ValueError: The answer is not a set of keys.
+            BodyTooLargeError: Nor can it be one.
         """
         async with self._client.stream("GET", self._url) as response:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise ValueError("a compressed answer, which was not asked for")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise ValueError("too large an answer")
+            body = await read_capped(response, MAX_ANSWER_BYTES)
         if response.status_code != httpx.codes.OK:
             raise ValueError(f"status {response.status_code}")
         try:
-            listed = _KeySet.model_validate_json(bytes(body)).keys
+            listed = _KeySet.model_validate_json(body).keys
         except ValidationError as error:
             raise ValueError("not a set of keys") from error
         keys = {key.id: loaded for key in listed if (loaded := _load(key.der)) is not None}

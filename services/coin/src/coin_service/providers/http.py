@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from coin_service.errors import PaymentProviderUnavailableError
-from common.http import open_http_client
+from common.http import BodyTooLargeError, open_http_client, read_capped
 
 MAX_ANSWER_BYTES = 512 * 1024
 ATTEMPTS = 3
@@ -50,12 +50,8 @@ async def request_json(client: httpx.AsyncClient, method: str, url: str, **argum
         async with client.stream(method, url, **arguments) as response:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise TransientError
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise TransientError
-    except httpx.HTTPError as error:
+            body = await read_capped(response, MAX_ANSWER_BYTES)
+    except (httpx.HTTPError, BodyTooLargeError) as error:
         raise TransientError from error
     try:
         return response.status_code, json.loads(body)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from common.errors import ValidationFailedError
+from common.http import BodyTooLargeError, read_capped
 from common.logging import get_logger
 from image_service.errors import (
     ContentRejectedError,
@@ -123,13 +124,11 @@ def _request(order: Order) -> dict[str, Any]:
 async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise ProviderFailedError  # we asked for none, and a packed answer may be a bomb
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > max_bytes:
-            logger.error("the engine's answer is too large", max_bytes=max_bytes)
-            raise ProviderFailedError
-    return bytes(body)
+    try:
+        return await read_capped(response, max_bytes)
+    except BodyTooLargeError as error:
+        logger.error("the engine's answer is too large", max_bytes=max_bytes)
+        raise ProviderFailedError from error
 
 
 def _error(status: int, name: str, headers: Mapping[str, str]) -> Exception:

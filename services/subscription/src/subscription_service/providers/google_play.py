@@ -15,7 +15,7 @@ from common.google import (
     GoogleCredentials,
     GoogleCredentialsError,
 )
-from common.http import path_segment
+from common.http import BodyTooLargeError, path_segment, read_capped
 from common.logging import get_logger
 from subscription_service.errors import (
     GooglePlayFailedError,
@@ -125,9 +125,12 @@ class GooglePlay:
             async with self._http.stream(
                 method, path, headers=headers, json={} if method == "POST" else None
             ) as response:
-                body = await _read_capped(response)
+                body = await read_capped(response, MAX_ANSWER_BYTES)
         except httpx.HTTPError as error:
             raise _PassingTroubleError from error
+        except BodyTooLargeError as error:
+            logger.error("google play answered too much", status=response.status_code)
+            raise GooglePlayFailedError from error
         if response.is_success:
             return body
         if response.status_code == HTTPStatus.UNAUTHORIZED and first:
@@ -138,16 +141,6 @@ class GooglePlay:
 
 def _purchases(package_name: str) -> str:
     return f"/androidpublisher/v3/applications/{path_segment(package_name)}/purchases"
-
-
-async def _read_capped(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > MAX_ANSWER_BYTES:
-            logger.error("google play answered too much", status=response.status_code)
-            raise GooglePlayFailedError
-    return bytes(body)
 
 
 def _refusal(status: int, body: bytes) -> ServiceError:
