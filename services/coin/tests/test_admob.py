@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import httpx
@@ -15,9 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from coin_service.errors import AdVerificationUnavailableError, InvalidSignatureError
 from coin_service.providers.admob import verify
 from coin_service.providers.admob_keys import MAX_AGE_SECONDS, PAUSE_SECONDS, AdKeyServer
-
-if TYPE_CHECKING:
-    from conftest import FakeAdMob
+from coin_service.testing.admob import FakeAdMob
 
 
 class Clock:
@@ -32,7 +29,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keys(admob: "FakeAdMob", clock: Clock) -> AdKeyServer:
+def keys(admob: FakeAdMob, clock: Clock) -> AdKeyServer:
     client = httpx.AsyncClient(transport=admob.transport)
     return AdKeyServer(client, "http://keys.test/verifier-keys.json", now=lambda: clock.seconds)
 
@@ -58,7 +55,7 @@ def query(**fields: str) -> str:
 
 
 async def test_a_real_callback_of_google_is_genuine_and_no_letter_of_it_may_change(
-    admob: "FakeAdMob", keys: AdKeyServer
+    admob: FakeAdMob, keys: AdKeyServer
 ) -> None:
     admob.answers = [json.dumps({"keys": [{"keyId": 3335741209, "pem": "x", "base64": REAL_KEY}]}).encode()]
 
@@ -80,7 +77,7 @@ async def test_a_real_callback_of_google_is_genuine_and_no_letter_of_it_may_chan
 
 
 @pytest.mark.parametrize("value", ["a b", "a+b", "a@b.c", "{é: 1}", "100%", "a%20b", "x&signature=y&key_id=1", "~"])
-async def test_signed_is_the_decoded_text(admob: "FakeAdMob", value: str, keys: AdKeyServer) -> None:
+async def test_signed_is_the_decoded_text(admob: FakeAdMob, value: str, keys: AdKeyServer) -> None:
     signed = query(transaction_id="t1")
     raw = signed + f"&user_id={quote(value, safe='')}"
 
@@ -93,7 +90,7 @@ async def test_signed_is_the_decoded_text(admob: "FakeAdMob", value: str, keys: 
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP256K1(), ec.SECP384R1()])
-async def test_the_curve_is_the_keys_own(admob: "FakeAdMob", curve: ec.EllipticCurve, keys: AdKeyServer) -> None:
+async def test_the_curve_is_the_keys_own(admob: FakeAdMob, curve: ec.EllipticCurve, keys: AdKeyServer) -> None:
     admob.key = ec.generate_private_key(curve)
 
     assert (await verify(admob.sign(query(transaction_id="t1")), keys)).transaction_id == "t1"
@@ -116,7 +113,7 @@ LIE = f"x&ad_unit={OURS}&reward_amount=9&timestamp=1&transaction_id=t&user_id=ad
     ],
 )
 async def test_anothers_signed_callback_cannot_be_cut_into_one_of_our_ad_unit(
-    admob: "FakeAdMob", raw: str, keys: AdKeyServer
+    admob: FakeAdMob, raw: str, keys: AdKeyServer
 ) -> None:
     """Signed for their own ad unit with ``custom_data`` of their choice, sent with the escapes elsewhere."""
     signed = f"ad_network=54&ad_unit={THEIRS}&custom_data=x&ad_unit={OURS}&reward_amount=9&timestamp=1&transaction_id=t"
@@ -149,7 +146,7 @@ async def test_anothers_signed_callback_cannot_be_cut_into_one_of_our_ad_unit(
     ],
 )
 async def test_what_google_did_not_sign_is_refused(
-    admob: "FakeAdMob", spoil: Callable[[bytes], bytes], keys: AdKeyServer
+    admob: FakeAdMob, spoil: Callable[[bytes], bytes], keys: AdKeyServer
 ) -> None:
     good = admob.sign(query(transaction_id="t1", user_id="ada"))
     assert (await verify(good, keys)).user_id == "ada"
@@ -162,7 +159,7 @@ async def test_what_google_did_not_sign_is_refused(
     ("timestamp", "year"), [("1507770365237", 2017), ("1507770365237823", 2017), ("0", None), ("9" * 20, None)]
 )
 async def test_times_are_milliseconds_or_finer(
-    admob: "FakeAdMob", timestamp: str, year: int | None, keys: AdKeyServer
+    admob: FakeAdMob, timestamp: str, year: int | None, keys: AdKeyServer
 ) -> None:
     reward = await verify(admob.sign(query(timestamp=timestamp)), keys)
 
@@ -170,7 +167,7 @@ async def test_times_are_milliseconds_or_finer(
 
 
 async def test_keys_are_asked_for_once_and_again_when_their_time_is_over(
-    admob: "FakeAdMob", keys: AdKeyServer, clock: Clock
+    admob: FakeAdMob, keys: AdKeyServer, clock: Clock
 ) -> None:
     admob.headers = {"Cache-Control": "public,max-age=600", "Age": "100"}
     await asyncio.gather(*(keys.find(admob.key_id) for _ in range(20)))
@@ -185,7 +182,7 @@ async def test_keys_are_asked_for_once_and_again_when_their_time_is_over(
 
 @pytest.mark.parametrize("control", ["max-age=999999999", "", "public", "s-maxage=1, max-age=999999"])
 async def test_keys_are_never_kept_longer_than_a_day(
-    admob: "FakeAdMob", control: str, keys: AdKeyServer, clock: Clock
+    admob: FakeAdMob, control: str, keys: AdKeyServer, clock: Clock
 ) -> None:
     admob.headers = {"Cache-Control": control}
     await keys.find(admob.key_id)
@@ -198,7 +195,7 @@ async def test_keys_are_never_kept_longer_than_a_day(
 
 
 async def test_an_unknown_key_is_asked_for_once_however_many_name_one(
-    admob: "FakeAdMob", keys: AdKeyServer, clock: Clock
+    admob: FakeAdMob, keys: AdKeyServer, clock: Clock
 ) -> None:
     await keys.find(admob.key_id)
     clock.seconds += PAUSE_SECONDS + 1
@@ -231,7 +228,7 @@ BROKEN: list[bytes | int | Exception] = [
 
 @pytest.mark.parametrize("answer", BROKEN, ids=lambda answer: str(answer)[:30])
 async def test_the_last_good_keys_outlive_an_outage(
-    admob: "FakeAdMob", answer: bytes | int | Exception, keys: AdKeyServer, clock: Clock
+    admob: FakeAdMob, answer: bytes | int | Exception, keys: AdKeyServer, clock: Clock
 ) -> None:
     await keys.find(admob.key_id)
     clock.seconds += 10 * MAX_AGE_SECONDS
@@ -248,7 +245,7 @@ async def test_the_last_good_keys_outlive_an_outage(
 
 @pytest.mark.parametrize("answer", BROKEN, ids=lambda answer: str(answer)[:30])
 async def test_without_any_keys_nothing_is_believed(
-    admob: "FakeAdMob", answer: bytes | int | Exception, keys: AdKeyServer, clock: Clock
+    admob: FakeAdMob, answer: bytes | int | Exception, keys: AdKeyServer, clock: Clock
 ) -> None:
     admob.answers = [answer]
     for _ in range(5):
@@ -260,7 +257,7 @@ async def test_without_any_keys_nothing_is_believed(
     assert (await verify(admob.sign(query(transaction_id="t1")), keys)).transaction_id == "t1"
 
 
-async def test_one_key_of_no_use_spoils_not_the_others(admob: "FakeAdMob", keys: AdKeyServer) -> None:
+async def test_one_key_of_no_use_spoils_not_the_others(admob: FakeAdMob, keys: AdKeyServer) -> None:
     odd = [{"keyId": 1, "base64": "AAAA"}, {"keyId": 2, "base64": "!"}]
     der = admob.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     good = {"keyId": admob.key_id, "base64": base64.b64encode(der).decode()}

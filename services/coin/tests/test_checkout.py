@@ -1,16 +1,15 @@
 """Packs, and orders of coins: one order is one PaymentIntent, however often it is sent."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
+from coin_service.testing.client import OpenClient
+from coin_service.testing.stripe import FakeStripe
 from common.mongo import Database
 from common.testing import user_headers
-
-if TYPE_CHECKING:
-    from conftest import FakeStripe, OpenClient
 
 PATH = "/api/coin/checkout"
 
@@ -20,7 +19,7 @@ async def order(client: httpx.AsyncClient, user_id: str, key: str | None = None,
     return await client.post(PATH, json=body, headers=headers)
 
 
-async def test_packs_follow_the_products_and_the_price(open_client: "OpenClient", ada: str) -> None:
+async def test_packs_follow_the_products_and_the_price(open_client: OpenClient, ada: str) -> None:
     async with open_client(coin_price_minor_units=3, coin_currency="eur") as client:
         response = await client.get("/api/coin/packs", headers=user_headers(ada))
         assert response.json()["data"]["packs"][0] == {
@@ -39,7 +38,7 @@ async def test_packs_follow_the_products_and_the_price(open_client: "OpenClient"
 
 @pytest.mark.parametrize(("body", "coins"), [({"packId": "coins_500"}, 500), ({"amount": 70}, 70)])
 async def test_checkout_makes_a_payment_for_the_user(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, body: dict[str, Any], coins: int
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, body: dict[str, Any], coins: int
 ) -> None:
     response = await order(client, ada, **body)
     data = response.json()["data"]
@@ -81,9 +80,7 @@ async def test_what_cannot_be_ordered(
     assert (await order(client, ada, "k", amount=100)).status_code == 200  # corrected, under the same key
 
 
-async def test_same_key_is_the_same_payment(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, bob: str
-) -> None:
+async def test_same_key_is_the_same_payment(client: httpx.AsyncClient, stripe: FakeStripe, ada: str, bob: str) -> None:
     answers = await asyncio.gather(*(order(client, ada, "k", amount=100) for _ in range(6)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
@@ -99,7 +96,7 @@ async def test_same_key_is_the_same_payment(
 
 
 async def test_lost_answer_of_stripe_is_found_again(
-    client: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    client: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     stripe.answers = [httpx.ReadTimeout("lost"), 500, 409]
     failed = await order(client, ada, "k", amount=100)
@@ -127,7 +124,7 @@ async def test_secret_is_neither_kept_nor_logged(
     "change", [{"client_secret": None}, {"amount": 99}, {"currency": "jpy"}, {"id": "pi_../x"}, {"object": "charge"}]
 )
 async def test_answer_that_does_not_fit(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, change: dict[str, Any]
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, change: dict[str, Any]
 ) -> None:
     intent = {
         "id": "pi_00000001",

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,15 +17,12 @@ from coin_service.payments import PaymentStore
 from coin_service.providers import Payment, PlayItem
 from coin_service.providers.google_play import GooglePlayProvider
 from coin_service.store import LedgerStore
+from coin_service.testing.client import OpenClient
+from coin_service.testing.google_play import FakePlay
 from common.clock import utc_now
 from common.google import GoogleCredentials
 from common.mongo import Database
 from common.testing import user_headers
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from conftest import FakePlay, OpenClient
 
 TOKEN = "abcdefghijk.AO-J1Oz_one"
 
@@ -40,7 +38,7 @@ def outcome(response: httpx.Response) -> tuple[int, str | None]:
     return response.status_code, response.json().get("code")
 
 
-async def test_credited_once_and_consumed(client: httpx.AsyncClient, play: "FakePlay", ada: str, bob: str) -> None:
+async def test_credited_once_and_consumed(client: httpx.AsyncClient, play: FakePlay, ada: str, bob: str) -> None:
     play.sell(TOKEN)
     first = await buy(client, ada)
     assert first.json()["data"]["balance"] == 200
@@ -73,7 +71,7 @@ async def test_credited_once_and_consumed(client: httpx.AsyncClient, play: "Fake
 )
 async def test_what_buys_nothing(
     client: httpx.AsyncClient,
-    play: "FakePlay",
+    play: FakePlay,
     ada: str,
     purchase: dict[str, Any],
     amount: int,
@@ -85,13 +83,13 @@ async def test_what_buys_nothing(
     assert play.consumed == []
 
 
-async def test_quantity_counts(client: httpx.AsyncClient, play: "FakePlay", ada: str) -> None:
+async def test_quantity_counts(client: httpx.AsyncClient, play: FakePlay, ada: str) -> None:
     play.sell(TOKEN, quantity=3, refundableQuantity=3)
     assert (await buy(client, ada, TOKEN, 300)).json()["data"]["balance"] == 400
 
 
 @pytest.mark.parametrize("hashed", [True, False])
-async def test_account_that_agrees(client: httpx.AsyncClient, play: "FakePlay", ada: str, hashed: bool) -> None:
+async def test_account_that_agrees(client: httpx.AsyncClient, play: FakePlay, ada: str, hashed: bool) -> None:
     account = hashlib.sha256(ada.encode()).hexdigest() if hashed else ada
     play.sell(TOKEN, obfuscatedExternalAccountId=account)
     assert (await buy(client, ada)).status_code == 200
@@ -115,14 +113,14 @@ async def test_account_that_agrees(client: httpx.AsyncClient, play: "FakePlay", 
     ],
 )
 async def test_googles_faults(
-    client: httpx.AsyncClient, play: "FakePlay", ada: str, answers: list[Any], expected: tuple[int, str | None]
+    client: httpx.AsyncClient, play: FakePlay, ada: str, answers: list[Any], expected: tuple[int, str | None]
 ) -> None:
     play.sell(TOKEN)
     play.answers = answers
     assert outcome(await buy(client, ada)) == expected
 
 
-async def test_tokens_stay_one_segment_of_the_path(client: httpx.AsyncClient, play: "FakePlay", ada: str) -> None:
+async def test_tokens_stay_one_segment_of_the_path(client: httpx.AsyncClient, play: FakePlay, ada: str) -> None:
     assert outcome(await buy(client, ada, "a/../../b?c#d")) == (404, "payment_not_found")
     assert play.asked[-1].endswith("/tokens/a%2F..%2F..%2Fb%3Fc%23d")
     asked = len(play.asked)
@@ -132,14 +130,14 @@ async def test_tokens_stay_one_segment_of_the_path(client: httpx.AsyncClient, pl
 
 
 @pytest.mark.parametrize("missing", ["google_application_credentials", "google_play_packages"])
-async def test_not_configured(open_client: "OpenClient", play: "FakePlay", ada: str, missing: str) -> None:
+async def test_not_configured(open_client: OpenClient, play: FakePlay, ada: str, missing: str) -> None:
     async with open_client(**{missing: None if missing.startswith("google_a") else ()}) as client:
         assert outcome(await buy(client, ada)) == (502, "payment_provider_unavailable")
     assert play.asked == []
 
 
 async def test_failed_consumption_is_made_up_for_by_a_repeat(
-    client: httpx.AsyncClient, play: "FakePlay", ada: str
+    client: httpx.AsyncClient, play: FakePlay, ada: str
 ) -> None:
     purchase = httpx.Response(200, json={"purchaseState": 0, "consumptionState": 0})
     play.sell(TOKEN)
@@ -158,7 +156,7 @@ async def payments(database: Database) -> PaymentStore:
 
 
 @pytest.fixture
-def provider(play: "FakePlay", key_file: "Path") -> GooglePlayProvider:
+def provider(play: FakePlay, key_file: Path) -> GooglePlayProvider:
     return GooglePlayProvider(
         httpx.AsyncClient(transport=play.transport, base_url="http://google.test"),
         GoogleCredentials.from_file(key_file, ["scope"], transport=play.token_transport),
@@ -186,8 +184,8 @@ async def make_due(database: Database, **changes: Any) -> None:
 
 
 async def test_consumption_after_a_crash(
-    open_client: "OpenClient",
-    play: "FakePlay",
+    open_client: OpenClient,
+    play: FakePlay,
     payments: PaymentStore,
     provider: GooglePlayProvider,
     store: LedgerStore,
@@ -213,7 +211,7 @@ async def test_consumption_after_a_crash(
 
 
 async def test_purchase_never_credited_is_not_consumed(
-    play: "FakePlay", payments: PaymentStore, provider: GooglePlayProvider, store: LedgerStore, database: Database
+    play: FakePlay, payments: PaymentStore, provider: GooglePlayProvider, store: LedgerStore, database: Database
 ) -> None:
     payment = Payment("google_play:x", completed=True, foreign=False, matches=True)
     await payments.add(payment, PlayItem("coins_100", play.sell("x")))
@@ -250,7 +248,7 @@ async def test_noted_again_is_not_forgotten(payments: PaymentStore, database: Da
 
 
 async def test_test_purchases_only_where_they_are_accepted(
-    provider: GooglePlayProvider, client: httpx.AsyncClient, play: "FakePlay", ada: str
+    provider: GooglePlayProvider, client: httpx.AsyncClient, play: FakePlay, ada: str
 ) -> None:
     from coin_service.providers import Purchase
 
@@ -262,14 +260,14 @@ async def test_test_purchases_only_where_they_are_accepted(
     assert (await buy(client, ada)).status_code == 200
 
 
-async def test_consume_that_was_done_before(provider: GooglePlayProvider, play: "FakePlay") -> None:
+async def test_consume_that_was_done_before(provider: GooglePlayProvider, play: FakePlay) -> None:
     play.sell(TOKEN, consumptionState=1)
     await provider.consume(PlayItem("coins_100", TOKEN))
     play.answers = [410]
     await provider.consume(PlayItem("coins_100", TOKEN))
 
 
-async def test_a_page_of_something_in_between_consumes_nothing(provider: GooglePlayProvider, play: "FakePlay") -> None:
+async def test_a_page_of_something_in_between_consumes_nothing(provider: GooglePlayProvider, play: FakePlay) -> None:
     play.sell(TOKEN)
     play.answers = [httpx.Response(404, text="<html>not here")]
     with pytest.raises(PaymentProviderUnavailableError):

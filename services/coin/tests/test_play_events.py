@@ -5,18 +5,18 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from coin_service.testing.client import OpenClient
+from coin_service.testing.google_play import FakePlay
+from coin_service.testing.google_push import FakeCertificates
 from common.clock import utc_now
 from common.mongo import Database
 from common.testing import user_headers
-
-if TYPE_CHECKING:
-    from conftest import FakeCertificates, FakePlay, OpenClient
 
 PATH = "/api/coin/webhooks/google-play"
 PACKAGE = "com.example.app"
@@ -53,7 +53,7 @@ async def in_state(database: Database, state: str, count: int) -> None:
 
 @pytest_asyncio.fixture
 async def pushed(
-    open_client: "OpenClient", certificates: "FakeCertificates", play: "FakePlay", ada: str
+    open_client: OpenClient, certificates: FakeCertificates, play: FakePlay, ada: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The service, and a purchase of 100 coins."""
     settings = {
@@ -68,7 +68,7 @@ async def pushed(
 
 
 async def test_voided_purchase_is_taken_back_once(
-    pushed: httpx.AsyncClient, certificates: "FakeCertificates", play: "FakePlay", database: Database, ada: str
+    pushed: httpx.AsyncClient, certificates: FakeCertificates, play: FakePlay, database: Database, ada: str
 ) -> None:
     play.voided = [{"purchaseToken": TOKEN}]
     bodies = [push("1"), push("1"), push("2"), push("3")]
@@ -81,7 +81,7 @@ async def test_voided_purchase_is_taken_back_once(
 
 
 async def test_notification_that_the_list_does_not_confirm(
-    pushed: httpx.AsyncClient, certificates: "FakeCertificates", play: "FakePlay", database: Database, ada: str
+    pushed: httpx.AsyncClient, certificates: FakeCertificates, play: FakePlay, database: Database, ada: str
 ) -> None:
     await send(pushed, push(), certificates.sign())
     await in_state(database, "retry", 1)
@@ -93,7 +93,7 @@ async def test_notification_that_the_list_does_not_confirm(
 
 
 async def test_notification_is_given_up(
-    pushed: httpx.AsyncClient, certificates: "FakeCertificates", database: Database, ada: str
+    pushed: httpx.AsyncClient, certificates: FakeCertificates, database: Database, ada: str
 ) -> None:
     await send(pushed, push(), certificates.sign())
     await in_state(database, "retry", 1)
@@ -104,7 +104,7 @@ async def test_notification_is_given_up(
 
 
 async def test_what_is_nothing_to_us(
-    pushed: httpx.AsyncClient, certificates: "FakeCertificates", play: "FakePlay", database: Database, ada: str
+    pushed: httpx.AsyncClient, certificates: FakeCertificates, play: FakePlay, database: Database, ada: str
 ) -> None:
     play.voided = [{"purchaseToken": TOKEN}]
     asked = len(play.asked)
@@ -124,8 +124,8 @@ async def test_what_is_nothing_to_us(
 )
 async def test_forged_push_changes_nothing(
     pushed: httpx.AsyncClient,
-    certificates: "FakeCertificates",
-    play: "FakePlay",
+    certificates: FakeCertificates,
+    play: FakePlay,
     database: Database,
     claims: dict[str, Any],
 ) -> None:
@@ -137,7 +137,7 @@ async def test_forged_push_changes_nothing(
 
 
 async def test_without_certificates_or_settings(
-    pushed: httpx.AsyncClient, client: httpx.AsyncClient, certificates: "FakeCertificates"
+    pushed: httpx.AsyncClient, client: httpx.AsyncClient, certificates: FakeCertificates
 ) -> None:
     certificates.answers = [500]
     response = await send(pushed, push(), certificates.sign())

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest_asyncio
 
+from coin_service.testing.client import OpenClient
+from coin_service.testing.google_play import FakePlay
 from common.mongo import Database
 from common.testing import user_headers
-
-if TYPE_CHECKING:
-    from conftest import FakePlay, OpenClient
 
 
 async def buy(client: httpx.AsyncClient, user_id: str, token: str, amount: int = 100) -> httpx.Response:
@@ -27,7 +26,7 @@ async def wallet(client: httpx.AsyncClient, user_id: str) -> tuple[int, list[int
     return balance, [line["amount"] for line in reversed(listed["transactions"])]
 
 
-async def looked(play: "FakePlay", times: int = 2) -> None:
+async def looked(play: FakePlay, times: int = 2) -> None:
     """Wait until the list has been asked for so often."""
     before = len(play.asked)
     async with asyncio.timeout(20):
@@ -38,7 +37,7 @@ async def looked(play: "FakePlay", times: int = 2) -> None:
 
 
 @pytest_asyncio.fixture
-async def sweeping(open_client: "OpenClient") -> AsyncIterator[httpx.AsyncClient]:
+async def sweeping(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
     """Two processes that look ten times a second."""
     often: dict[str, Any] = {"google_play_sweep_seconds": 0.1}
     async with open_client(**often) as client, open_client(**often):
@@ -46,7 +45,7 @@ async def sweeping(open_client: "OpenClient") -> AsyncIterator[httpx.AsyncClient
 
 
 async def test_voided_purchases_are_taken_back_once(
-    sweeping: httpx.AsyncClient, play: "FakePlay", database: Database, ada: str
+    sweeping: httpx.AsyncClient, play: FakePlay, database: Database, ada: str
 ) -> None:
     tokens = [play.sell(f"{letter}bcdefghijk.AO-J1Oz_one") for letter in "ABC"]
     for token in tokens:
@@ -63,7 +62,7 @@ async def test_voided_purchases_are_taken_back_once(
     assert last["debt"] == 150
 
 
-async def test_some_items_of_a_purchase(sweeping: httpx.AsyncClient, play: "FakePlay", ada: str) -> None:
+async def test_some_items_of_a_purchase(sweeping: httpx.AsyncClient, play: FakePlay, ada: str) -> None:
     token = play.sell("abcdefghijk.AO-J1Oz_one", quantity=3)
     assert (await buy(sweeping, ada, token, 300)).status_code == 200
     for left in (2, 2, 1):
@@ -76,7 +75,7 @@ async def test_some_items_of_a_purchase(sweeping: httpx.AsyncClient, play: "Fake
     assert await wallet(sweeping, ada) == (100, [-100, -100, -100])
 
 
-async def test_google_away_is_waited_for(sweeping: httpx.AsyncClient, play: "FakePlay", ada: str) -> None:
+async def test_google_away_is_waited_for(sweeping: httpx.AsyncClient, play: FakePlay, ada: str) -> None:
     token = play.sell("abcdefghijk.AO-J1Oz_one")
     await buy(sweeping, ada, token)
     play.answers = [500, b"[]", 403]
@@ -88,7 +87,7 @@ async def test_google_away_is_waited_for(sweeping: httpx.AsyncClient, play: "Fak
     assert await wallet(sweeping, ada) == (100, [-100])  # off the list after 30 days, and for good
 
 
-async def test_voided_before_it_is_claimed(sweeping: httpx.AsyncClient, play: "FakePlay", ada: str) -> None:
+async def test_voided_before_it_is_claimed(sweeping: httpx.AsyncClient, play: FakePlay, ada: str) -> None:
     token = play.sell("abcdefghijk.AO-J1Oz_one", purchaseState=1)
     play.voided = [{"purchaseToken": token}]
     await looked(play)

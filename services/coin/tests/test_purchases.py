@@ -1,15 +1,14 @@
 """Payments at Stripe: what is credited, what is not, and that nothing is credited twice."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
+from coin_service.testing.client import OpenClient
+from coin_service.testing.stripe import FakeStripe
 from common.testing import user_headers
-
-if TYPE_CHECKING:
-    from conftest import FakeStripe, OpenClient
 
 KEY = "3PabcDEFghij"
 
@@ -33,9 +32,7 @@ def outcome(response: httpx.Response) -> tuple[int, str | None]:
 
 
 @pytest.mark.parametrize("name", [f"pi_{KEY}", f"ch_{KEY}", f"txn_{KEY}"])
-async def test_payment_by_any_of_its_names(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, name: str
-) -> None:
+async def test_payment_by_any_of_its_names(client: httpx.AsyncClient, stripe: FakeStripe, ada: str, name: str) -> None:
     stripe.pay(KEY)
     response = await buy(client, ada, name)
     data = response.json()["data"]
@@ -46,7 +43,7 @@ async def test_payment_by_any_of_its_names(
 
 
 async def test_one_payment_credits_once_whatever_it_is_called(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, bob: str
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, bob: str
 ) -> None:
     stripe.pay(KEY)
     first = (await buy(client, ada, f"txn_{KEY}")).json()["data"]["transaction"]
@@ -59,7 +56,7 @@ async def test_one_payment_credits_once_whatever_it_is_called(
 
 
 async def test_repeat_needs_no_vendor_and_survives_a_refund(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str
 ) -> None:
     stripe.pay(KEY)
     first = (await buy(client, ada, f"pi_{KEY}")).json()
@@ -70,7 +67,7 @@ async def test_repeat_needs_no_vendor_and_survives_a_refund(
     assert (await buy(client, ada, f"ch_{KEY}")).json() == first
 
 
-async def test_repeat_for_another_number_of_coins(client: httpx.AsyncClient, stripe: "FakeStripe", ada: str) -> None:
+async def test_repeat_for_another_number_of_coins(client: httpx.AsyncClient, stripe: FakeStripe, ada: str) -> None:
     stripe.pay(KEY, amount=500)
     assert (await buy(client, ada, f"pi_{KEY}", 500)).status_code == 200
     assert outcome(await buy(client, ada, f"pi_{KEY}", 100)) == (422, "amount_mismatch")
@@ -104,7 +101,7 @@ async def test_repeat_for_another_number_of_coins(client: httpx.AsyncClient, str
 )
 async def test_what_buys_nothing(
     client: httpx.AsyncClient,
-    stripe: "FakeStripe",
+    stripe: FakeStripe,
     ada: str,
     intent: dict[str, Any],
     charge: dict[str, Any],
@@ -120,17 +117,17 @@ async def test_what_buys_nothing(
     assert (await buy(client, ada, f"pi_{KEY}")).status_code == 200
 
 
-async def test_metadata_that_agrees(client: httpx.AsyncClient, stripe: "FakeStripe", ada: str) -> None:
+async def test_metadata_that_agrees(client: httpx.AsyncClient, stripe: FakeStripe, ada: str) -> None:
     stripe.pay(KEY, metadata={"user_id": ada, "coins": "100", "order": "7"})
     assert (await buy(client, ada, f"pi_{KEY}")).status_code == 200
 
 
-async def test_overpaid_is_paid(client: httpx.AsyncClient, stripe: "FakeStripe", ada: str) -> None:
+async def test_overpaid_is_paid(client: httpx.AsyncClient, stripe: FakeStripe, ada: str) -> None:
     stripe.pay(KEY, amount=101)
     assert (await buy(client, ada, f"pi_{KEY}")).json()["data"]["balance"] == 200
 
 
-async def test_price_and_currency_of_the_settings(open_client: "OpenClient", stripe: "FakeStripe", ada: str) -> None:
+async def test_price_and_currency_of_the_settings(open_client: OpenClient, stripe: FakeStripe, ada: str) -> None:
     async with open_client(coin_price_minor_units=3, coin_currency="eur") as client:
         stripe.pay(KEY, amount=299, currency="eur")
         assert outcome(await buy(client, ada, f"pi_{KEY}")) == (422, "amount_mismatch")
@@ -138,7 +135,7 @@ async def test_price_and_currency_of_the_settings(open_client: "OpenClient", str
         assert (await buy(client, ada, f"pi_{KEY}")).status_code == 200
 
 
-async def test_charge_without_an_intent(client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, bob: str) -> None:
+async def test_charge_without_an_intent(client: httpx.AsyncClient, stripe: FakeStripe, ada: str, bob: str) -> None:
     stripe.pay(KEY, charge={"payment_intent": None, "metadata": {"user_id": ada}})
     assert outcome(await buy(client, bob, f"ch_{KEY}")) == (409, "payment_already_used")
     assert (await buy(client, ada, f"txn_{KEY}")).json()["data"]["balance"] == 200
@@ -147,7 +144,7 @@ async def test_charge_without_an_intent(client: httpx.AsyncClient, stripe: "Fake
 
 @pytest.mark.parametrize(("type_", "source"), [("refund", f"re_{KEY}"), ("stripe_fee", None), ("charge", f"re_{KEY}")])
 async def test_balance_transaction_that_is_no_sale(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, type_: str, source: str | None
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, type_: str, source: str | None
 ) -> None:
     stripe.pay(KEY)
     stripe.objects[f"txn_{KEY}"] |= {"type": type_, "source": source}
@@ -160,7 +157,7 @@ async def test_balance_transaction_that_is_no_sale(
      "pi_%2e%2e%2f12345678", "pi_12345678_secret_1", "pi_" + "a" * 251, "cs_test_12345678"],
 )  # fmt: skip
 async def test_what_cannot_be_a_payment_is_not_asked_for(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, name: str
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, name: str
 ) -> None:
     assert outcome(await buy(client, ada, name)) == (404, "payment_not_found")
     assert stripe.asked == []
@@ -169,7 +166,7 @@ async def test_what_cannot_be_a_payment_is_not_asked_for(
 @pytest.mark.parametrize("name", ["", " ", f"pi_{KEY} ", f" pi_{KEY}", f"pi_{KEY}\u200b", f"pi_{KEY}\n", "pi_é1234567",
                                   "a" * 1001, "pi_\u00001234567"])  # fmt: skip
 async def test_names_with_more_than_visible_ascii(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, name: str
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, name: str
 ) -> None:
     stripe.pay(KEY)
     assert outcome(await buy(client, ada, name)) == (422, "validation_failed")
@@ -203,7 +200,7 @@ async def test_unknown_payment_and_unknown_method(client: httpx.AsyncClient, ada
     ],
 )
 async def test_vendor_that_fails_is_502_and_changes_nothing(
-    client: httpx.AsyncClient, stripe: "FakeStripe", ada: str, answers: list[Any], calls: int
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, answers: list[Any], calls: int
 ) -> None:
     stripe.pay(KEY)
     stripe.answers = answers
@@ -214,13 +211,13 @@ async def test_vendor_that_fails_is_502_and_changes_nothing(
     assert (await buy(client, ada, f"pi_{KEY}", key="k")).json()["data"]["balance"] == 200
 
 
-async def test_short_fault_is_not_noticed(client: httpx.AsyncClient, stripe: "FakeStripe", ada: str) -> None:
+async def test_short_fault_is_not_noticed(client: httpx.AsyncClient, stripe: FakeStripe, ada: str) -> None:
     stripe.pay(KEY)
     stripe.answers = [500, httpx.ConnectError("x")]
     assert (await buy(client, ada, f"pi_{KEY}")).status_code == 200
 
 
-async def test_slow_vendor_is_given_up(open_client: "OpenClient", stripe: "FakeStripe", ada: str) -> None:
+async def test_slow_vendor_is_given_up(open_client: OpenClient, stripe: FakeStripe, ada: str) -> None:
     async def never(_: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
         raise AssertionError
@@ -230,13 +227,13 @@ async def test_slow_vendor_is_given_up(open_client: "OpenClient", stripe: "FakeS
         assert outcome(await buy(client, ada, f"pi_{KEY}")) == (502, "payment_provider_unavailable")
 
 
-async def test_without_a_key_for_stripe(open_client: "OpenClient", stripe: "FakeStripe", ada: str) -> None:
+async def test_without_a_key_for_stripe(open_client: OpenClient, stripe: FakeStripe, ada: str) -> None:
     async with open_client(stripe_secret_key=None) as client:
         assert outcome(await buy(client, ada, f"pi_{KEY}")) == (502, "payment_provider_unavailable")
     assert stripe.asked == []
 
 
-async def test_idempotency_key_of_a_purchase(client: httpx.AsyncClient, stripe: "FakeStripe", ada: str) -> None:
+async def test_idempotency_key_of_a_purchase(client: httpx.AsyncClient, stripe: FakeStripe, ada: str) -> None:
     stripe.pay(KEY)
     first = await buy(client, ada, f"pi_{KEY}", key="k")
     headers = user_headers(ada)
@@ -260,7 +257,7 @@ async def test_idempotency_key_of_a_purchase(client: httpx.AsyncClient, stripe: 
     assert [line["type"] for line in lines] == ["deduct", "deduct", "buy", "bonus"]
 
 
-async def test_parallel_claims_by_one_user(client: httpx.AsyncClient, stripe: "FakeStripe", ada: str) -> None:
+async def test_parallel_claims_by_one_user(client: httpx.AsyncClient, stripe: FakeStripe, ada: str) -> None:
     stripe.pay(KEY)
     names = [f"pi_{KEY}", f"ch_{KEY}", f"txn_{KEY}"]
     keys = [None, "same", "k1", "k2"]
@@ -273,9 +270,7 @@ async def test_parallel_claims_by_one_user(client: httpx.AsyncClient, stripe: "F
     assert await balance(client, ada) == 200
 
 
-async def test_parallel_claims_by_two_users(
-    open_client: "OpenClient", stripe: "FakeStripe", ada: str, bob: str
-) -> None:
+async def test_parallel_claims_by_two_users(open_client: OpenClient, stripe: FakeStripe, ada: str, bob: str) -> None:
     async with open_client() as one, open_client() as other:
         for number in range(5):
             stripe.pay(f"{KEY}{number}")

@@ -2,19 +2,18 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
 from coin_service.ads import OPEN_SECONDS
 from coin_service.inbox import InboxStore
+from coin_service.testing.admob import FakeAdMob
+from coin_service.testing.client import OpenClient
 from common.mongo import Database, new_id
 from common.testing import user_headers
 from common.testing.auth import FakeAuth
-
-if TYPE_CHECKING:
-    from conftest import FakeAdMob, OpenClient
 
 PATH = "/api/coin/rewards/admob"
 UNIT = "2747237135"
@@ -40,7 +39,7 @@ async def call(client: httpx.AsyncClient, query: bytes) -> httpx.Response:
     return await client.get(f"{PATH}?{query.decode()}")
 
 
-async def told(client: httpx.AsyncClient, admob: "FakeAdMob", **changes: str | None) -> bool:
+async def told(client: httpx.AsyncClient, admob: FakeAdMob, **changes: str | None) -> bool:
     """Send a genuine callback; return whether it was a duplicate."""
     response = await call(client, admob.sign(fields(**changes)))
     assert response.status_code == 200, response.text
@@ -73,7 +72,7 @@ async def outcome(database: Database, transaction_id: str) -> str | None:
 
 
 async def test_a_callback_credits_once_however_often_it_comes(
-    client: httpx.AsyncClient, admob: "FakeAdMob", database: Database, ada: str
+    client: httpx.AsyncClient, admob: FakeAdMob, database: Database, ada: str
 ) -> None:
     query = admob.sign(fields(user_id=ada, transaction_id="18fa792de1bca816048293fc71035638"))
 
@@ -92,7 +91,7 @@ async def test_a_callback_credits_once_however_often_it_comes(
 
 
 async def test_after_the_callback_the_apps_claim_is_answered_with_its_entry(
-    client: httpx.AsyncClient, admob: "FakeAdMob", ada: str
+    client: httpx.AsyncClient, admob: FakeAdMob, ada: str
 ) -> None:
     await told(client, admob, user_id=ada, reward_amount="7")
     (line,) = await lines(client, ada)
@@ -107,7 +106,7 @@ async def test_after_the_callback_the_apps_claim_is_answered_with_its_entry(
 
 
 async def test_after_the_apps_claim_the_callback_credits_no_more(
-    client: httpx.AsyncClient, admob: "FakeAdMob", database: Database, ada: str
+    client: httpx.AsyncClient, admob: FakeAdMob, database: Database, ada: str
 ) -> None:
     assert (await claim(client, ada)).status_code == 200
 
@@ -119,7 +118,7 @@ async def test_after_the_apps_claim_the_callback_credits_no_more(
     assert await balance(client, ada) == 120
 
 
-async def test_both_at_once_pay_once(open_client: "OpenClient", admob: "FakeAdMob", ada: str) -> None:
+async def test_both_at_once_pay_once(open_client: OpenClient, admob: FakeAdMob, ada: str) -> None:
     async with open_client(earn_rules=WITHOUT_PAUSE) as client:
         for round_ in range(1, 6):
             await asyncio.gather(claim(client, ada), told(client, admob, user_id=ada))
@@ -127,7 +126,7 @@ async def test_both_at_once_pay_once(open_client: "OpenClient", admob: "FakeAdMo
 
 
 async def test_the_days_limit_counts_for_both(
-    open_client: "OpenClient", admob: "FakeAdMob", database: Database, ada: str
+    open_client: OpenClient, admob: FakeAdMob, database: Database, ada: str
 ) -> None:
     rules = {"ad_watch": {"max_amount": 10, "cooldown_seconds": 30, "daily_limit": 25}}
     async with open_client(earn_rules=rules) as client:
@@ -141,7 +140,7 @@ async def test_the_days_limit_counts_for_both(
         assert (refused.status_code, refused.json()["details"]["limit"]) == (429, "daily_limit")
 
 
-async def test_the_rules_amount_counts_not_admobs(client: httpx.AsyncClient, admob: "FakeAdMob", ada: str) -> None:
+async def test_the_rules_amount_counts_not_admobs(client: httpx.AsyncClient, admob: FakeAdMob, ada: str) -> None:
     await told(client, admob, user_id=ada, reward_amount="1000000")
 
     assert await balance(client, ada) == 110
@@ -169,8 +168,8 @@ def milliseconds_ago(seconds: float) -> str:
     ],
 )
 async def test_what_the_rules_refuse_is_answered_200_and_its_reason_kept(
-    open_client: "OpenClient",
-    admob: "FakeAdMob",
+    open_client: OpenClient,
+    admob: FakeAdMob,
     database: Database,
     ada: str,
     changes: dict[str, str | None],
@@ -186,18 +185,18 @@ async def test_what_the_rules_refuse_is_answered_200_and_its_reason_kept(
 
 
 async def test_without_a_rule_for_ads_none_pays(
-    open_client: "OpenClient", admob: "FakeAdMob", database: Database, ada: str
+    open_client: OpenClient, admob: FakeAdMob, database: Database, ada: str
 ) -> None:
     async with open_client(earn_rules={"survey": WITHOUT_PAUSE["ad_watch"]}) as client:
         await told(client, admob, user_id=ada, transaction_id="t1")
         assert await outcome(database, "t1") == "no_rule"
 
 
-async def test_the_consoles_trial_call_is_answered_200(client: httpx.AsyncClient, admob: "FakeAdMob") -> None:
+async def test_the_consoles_trial_call_is_answered_200(client: httpx.AsyncClient, admob: FakeAdMob) -> None:
     await told(client, admob, transaction_id=None)
 
 
-async def test_a_forged_callback_is_refused(client: httpx.AsyncClient, admob: "FakeAdMob", ada: str) -> None:
+async def test_a_forged_callback_is_refused(client: httpx.AsyncClient, admob: FakeAdMob, ada: str) -> None:
     genuine = admob.sign(fields(user_id=ada, reward_amount="1"))
     for query in (genuine.replace(b"reward_amount=1", b"reward_amount=9"), b"", b"user_id=" + ada.encode()):
         response = await call(client, query)
@@ -210,7 +209,7 @@ async def test_a_forged_callback_is_refused(client: httpx.AsyncClient, admob: "F
 
 
 async def test_without_keys_nothing_is_credited_and_google_is_asked_to_repeat(
-    client: httpx.AsyncClient, admob: "FakeAdMob", ada: str
+    client: httpx.AsyncClient, admob: FakeAdMob, ada: str
 ) -> None:
     admob.answers = [500]
     response = await call(client, admob.sign(fields(user_id=ada)))
@@ -221,7 +220,7 @@ async def test_without_keys_nothing_is_credited_and_google_is_asked_to_repeat(
 
 
 async def test_callbacks_alone_count_where_they_are_required(
-    open_client: "OpenClient", admob: "FakeAdMob", ada: str
+    open_client: OpenClient, admob: FakeAdMob, ada: str
 ) -> None:
     rules = {**WITHOUT_PAUSE, "survey": WITHOUT_PAUSE["ad_watch"]}
     async with open_client(admob_ssv_required=True, earn_rules=rules) as client:
@@ -235,7 +234,7 @@ async def test_callbacks_alone_count_where_they_are_required(
 
 
 async def test_a_callback_that_cannot_be_settled_now_is_settled_later(
-    client: httpx.AsyncClient, admob: "FakeAdMob", auth: FakeAuth, ada: str
+    client: httpx.AsyncClient, admob: FakeAdMob, auth: FakeAuth, ada: str
 ) -> None:
     auth.away = True  # whether there is such a user cannot be known
     assert await told(client, admob, user_id=ada, transaction_id="t1") is False

@@ -1,8 +1,9 @@
 """What no webhook told us is found all the same, by one of several processes."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -21,21 +22,18 @@ from coin_service.settlement import SettlementService
 from coin_service.store import LedgerStore
 from coin_service.stripe_events import StripeEvents
 from coin_service.sweeper import GIVE_UP_SECONDS, StripeSweeper
+from coin_service.testing.client import OpenClient
+from coin_service.testing.stripe import FakeStripe
 from common.clock import utc_now
 from common.mongo import Database
 from common.testing import user_headers
 from common.testing.auth import FakeAuth
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from conftest import FakeStripe, OpenClient
-
 
 @pytest_asyncio.fixture
 async def sweepers(
-    store: LedgerStore, database: Database, auth: FakeAuth, stripe: "FakeStripe"
-) -> "AsyncIterator[list[StripeSweeper]]":
+    store: LedgerStore, database: Database, auth: FakeAuth, stripe: FakeStripe
+) -> AsyncIterator[list[StripeSweeper]]:
     """Three processes: nothing but the database between them."""
     prices, checkouts = Prices(currency="usd", minor_units_per_coin=1), CheckoutStore(database)
     await checkouts.ensure_schema()
@@ -59,7 +57,7 @@ async def order(client: httpx.AsyncClient, user_id: str) -> str:
     return name
 
 
-def pay(stripe: "FakeStripe", name: str, **charge: Any) -> None:
+def pay(stripe: FakeStripe, name: str, **charge: Any) -> None:
     """The user pays; Stripe's webhook is lost."""
     stripe.pay(name.removeprefix("pi_"), metadata=stripe.objects[name]["metadata"], charge=charge)
 
@@ -74,7 +72,7 @@ async def balance(client: httpx.AsyncClient, user_id: str) -> int:
 
 
 async def test_paid_checkout_is_credited(
-    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     names = [await order(client, ada) for _ in range(4)]
     await sweepers[0].sweep_checkouts()
@@ -90,7 +88,7 @@ async def test_paid_checkout_is_credited(
 
 
 async def test_checkout_is_given_up_and_faults_are_waited_for(
-    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     name = await order(client, ada)
     pay(stripe, name)
@@ -111,7 +109,7 @@ async def test_checkout_is_given_up_and_faults_are_waited_for(
 
 
 async def test_refunds_and_disputes_are_found(
-    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     names = [await order(client, ada) for _ in range(4)]
     for name in names:
@@ -137,7 +135,7 @@ async def test_refunds_and_disputes_are_found(
 
 
 async def test_failed_look_begins_at_the_same_time_again(
-    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: "FakeStripe", database: Database, ada: str
+    client: httpx.AsyncClient, sweepers: list[StripeSweeper], stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     name = await order(client, ada)
     pay(stripe, name)
@@ -160,7 +158,7 @@ async def test_failed_look_begins_at_the_same_time_again(
     assert await balance(client, ada) == 100
 
 
-async def test_sweeper_runs_with_the_service(open_client: "OpenClient", stripe: "FakeStripe", ada: str) -> None:
+async def test_sweeper_runs_with_the_service(open_client: OpenClient, stripe: FakeStripe, ada: str) -> None:
     async with open_client(stripe_sweep_seconds=0.2) as client:
         pay(stripe, await order(client, ada))
         async with asyncio.timeout(20):

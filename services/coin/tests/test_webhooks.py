@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -17,12 +17,11 @@ import pytest_asyncio
 from coin_service.errors import InvalidSignatureError
 from coin_service.stripe_events import subject
 from coin_service.stripe_signature import verify_signature
+from coin_service.testing.client import OpenClient
+from coin_service.testing.stripe import FakeStripe
 from common.clock import utc_now
 from common.mongo import Database
 from common.testing import user_headers
-
-if TYPE_CHECKING:
-    from conftest import FakeStripe, OpenClient
 
 KEY = "3PabcDEFghij"
 SECRET = "whsec_of_the_tests_0123456789abcdef"
@@ -62,12 +61,12 @@ async def wallet(client: httpx.AsyncClient, user_id: str) -> tuple[int, list[tup
     return balance, [(line["type"], line["amount"]) for line in reversed(listed)]
 
 
-def paid(stripe: "FakeStripe", user_id: str, key: str = KEY, **more: Any) -> str:
+def paid(stripe: FakeStripe, user_id: str, key: str = KEY, **more: Any) -> str:
     return stripe.pay(key, metadata={"user_id": user_id, "coins": "100"}, **more)
 
 
 @pytest_asyncio.fixture
-async def webhooks(open_client: "OpenClient") -> AsyncIterator[httpx.AsyncClient]:
+async def webhooks(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client(stripe_webhook_secret=SECRET) as opened:
         yield opened
 
@@ -109,7 +108,7 @@ def test_signature_that_does_not_fit(header: str, now: float) -> None:
 
 
 async def test_payment_is_credited_though_the_app_died(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     paid(stripe, ada)
     response = await send(webhooks, SUCCEEDED)
@@ -127,7 +126,7 @@ async def test_payment_is_credited_though_the_app_died(
 
 @pytest.mark.parametrize("signature", ["", "t=1,v1=00", sign(SUCCEEDED, secret="whsec_another"), sign(b"{}")])
 async def test_forged_event_changes_nothing(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str, signature: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str, signature: str
 ) -> None:
     paid(stripe, ada)
     response = await send(webhooks, SUCCEEDED, signature)
@@ -164,7 +163,7 @@ async def test_large_and_unknown_events_are_kept_and_done(webhooks: httpx.AsyncC
 
 
 async def test_repeated_event_says_so(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     paid(stripe, ada)
     answers = await asyncio.gather(*(send(webhooks, SUCCEEDED) for _ in range(6)))
@@ -175,7 +174,7 @@ async def test_repeated_event_says_so(
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_two_processes_any_order_and_a_claim_at_the_same_time(
-    open_client: "OpenClient", stripe: "FakeStripe", database: Database, ada: str, seed: int
+    open_client: OpenClient, stripe: FakeStripe, database: Database, ada: str, seed: int
 ) -> None:
     drawn = random.Random(seed)
     async with open_client(stripe_webhook_secret=SECRET) as one, open_client(stripe_webhook_secret=SECRET) as other:
@@ -198,7 +197,7 @@ async def test_two_processes_any_order_and_a_claim_at_the_same_time(
 
 
 async def test_refund_that_overtakes_its_payment(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     paid(stripe, ada)
     stripe.refund(KEY, 100)
@@ -215,7 +214,7 @@ async def test_refund_that_overtakes_its_payment(
 
 
 async def test_refund_between_the_look_and_the_credit_of_a_claim(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     """The app's claim has seen the money; before it credits, the refund's event is worked off."""
     paid(stripe, ada)
@@ -242,7 +241,7 @@ async def test_refund_between_the_look_and_the_credit_of_a_claim(
 
 
 async def test_partial_refunds_then_a_dispute(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     paid(stripe, ada)
     await send(webhooks, SUCCEEDED)
@@ -278,7 +277,7 @@ async def test_partial_refunds_then_a_dispute(
 
 
 async def test_refund_of_what_nobody_has_claimed_is_kept_for_a_while(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     stripe.pay(KEY)  # no checkout of ours: whose it is only the app knows
     stripe.refund(KEY, 40)
@@ -296,7 +295,7 @@ async def test_refund_of_what_nobody_has_claimed_is_kept_for_a_while(
 
 
 async def test_stripe_away_is_waited_for(
-    webhooks: httpx.AsyncClient, stripe: "FakeStripe", database: Database, ada: str
+    webhooks: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str
 ) -> None:
     paid(stripe, ada)
     stripe.answers = [500] * 3
