@@ -1,15 +1,23 @@
 """Structured log lines, one JSON object each, with the request id."""
 
 import logging
+import queue
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener
 from typing import Any, TextIO
 
 import structlog
 
 from common.request_id import bound_request_id
 
+MAX_WAITING_LINES = 10_000
+"""Lines that may wait for a slow stdout; further ones are dropped, with a word on stderr."""
+
 _configured_service = "pixelmint"
+_waiting: queue.Queue[logging.LogRecord] | None = None
+"""Lines on their way to the thread that writes them, while there is one."""
 
 
 def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -20,7 +28,10 @@ def _add_context(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
 
 
 def configure_logging(service_name: str, level: str = "INFO", *, stream: TextIO | None = None) -> None:
-    """Send every log line, ours and the libraries', to ``stream`` (stdout without one) as JSON."""
+    """Send every log line, ours and the libraries', to ``stream`` (stdout without one) as JSON.
+
+    Within ``writing_in_background()`` a thread writes them.
+    """
     global _configured_service
     _configured_service = service_name
     shared: list[structlog.types.Processor] = [
@@ -36,7 +47,9 @@ def configure_logging(service_name: str, level: str = "INFO", *, stream: TextIO 
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream or sys.stdout)
+    handler: logging.Handler = (
+        QueueHandler(_waiting) if _waiting is not None else logging.StreamHandler(stream or sys.stdout)
+    )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[
@@ -52,6 +65,23 @@ def configure_logging(service_name: str, level: str = "INFO", *, stream: TextIO 
     # These speak of every request and every heartbeat, and httpx would write query strings into the log.
     for noisy in ("httpx", "httpcore", "pymongo", "botocore", "aiobotocore", "asyncio", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@contextmanager
+def writing_in_background() -> Iterator[None]:
+    """Let a thread write the lines: a slow pipe, or the wait for the interpreter after each, stops no request.
+
+    Lines are made where they are logged, so they carry their request's id; at the end all are written.
+    """
+    global _waiting
+    _waiting = queue.Queue(MAX_WAITING_LINES)
+    writer = QueueListener(_waiting, logging.StreamHandler(sys.stdout))
+    writer.start()
+    try:
+        yield
+    finally:
+        _waiting = None
+        writer.stop()
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

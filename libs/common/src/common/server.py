@@ -1,10 +1,12 @@
 """Run one process of the mesh under uvicorn."""
 
+import signal
+import sys
 from typing import Any
 
 import uvicorn
 
-from common.logging import configure_logging
+from common.logging import configure_logging, writing_in_background
 from common.settings import CommonSettings
 
 KEEP_ALIVE_SECONDS = 75
@@ -21,7 +23,8 @@ def serve(factory: str, settings: CommonSettings, **overrides: Any) -> None:
         settings: Where to listen.
         overrides: Further arguments of ``uvicorn.run``.
     """
-    configure_logging(settings.service_name, settings.log_level)
+    # uvicorn sends itself the signal again once it has stopped, and dying of it would take the last lines along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     arguments: dict[str, Any] = {
         "factory": True,
         "host": settings.host,
@@ -39,4 +42,6 @@ def serve(factory: str, settings: CommonSettings, **overrides: Any) -> None:
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": GRACEFUL_SHUTDOWN_SECONDS,
     }
-    uvicorn.run(factory, **(arguments | overrides))
+    with writing_in_background():
+        configure_logging(settings.service_name, settings.log_level)
+        uvicorn.run(factory, **(arguments | overrides))
