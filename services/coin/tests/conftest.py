@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from coin_service.holds import HoldService
 from coin_service.ledger import Ledger
-from coin_service.main import Roads, create_app
+from coin_service.main import create_app
 from coin_service.service import CoinService
 from coin_service.settings import Settings
 from coin_service.store import LedgerStore
@@ -20,6 +20,7 @@ from coin_service.testing.client import OpenClient
 from coin_service.testing.google_play import PACKAGE, FakePlay, write_key_file
 from coin_service.testing.google_push import FakeCertificates
 from coin_service.testing.stripe import STRIPE_KEY, FakeStripe
+from coin_service.vendors import Roads
 from common.mongo import Database
 from common.testing import app_client, service_settings
 from common.testing.auth import FakeAuth

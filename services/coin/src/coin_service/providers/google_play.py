@@ -4,13 +4,20 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field
 
 from coin_service.errors import PaymentNotFoundError, PaymentProviderUnavailableError
 from coin_service.providers import Payment, PlayItem, Purchase, Standing
+from coin_service.providers.google_wire import (
+    CANCELED,
+    CONSUMED,
+    PURCHASED,
+    TEST_PURCHASE,
+    ProductPurchase,
+    VoidedPage,
+)
 from coin_service.providers.http import TransientError, is_refusal, parse, request_json, retrying
 from common.errors import ValidationFailedError
 from common.google import GoogleAuthUnavailableError, GoogleCredentials
@@ -19,51 +26,9 @@ from common.logging import get_logger
 
 logger = get_logger(__name__)
 
-PURCHASED = 0
-CANCELED = 1
-CONSUMED = 1
-TEST_PURCHASE = 0
-
 _GONE = (404, 410)
 
 ResultT = TypeVar("ResultT")
-
-
-class _ProductPurchase(BaseModel):
-    """``ProductPurchase`` of Android Publisher v3."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    purchase_state: int = Field(alias="purchaseState")
-    consumption_state: int = Field(alias="consumptionState", default=0)
-    purchase_type: int | None = Field(alias="purchaseType", default=None)
-    """Only there for 0 test, 1 promo code, 2 rewarded."""
-    quantity: Annotated[int, Field(ge=1, le=10_000)] = 1
-    refundable_quantity: int | None = Field(alias="refundableQuantity", default=None)
-    product_id: str | None = Field(alias="productId", default=None)
-    account_id: str | None = Field(alias="obfuscatedExternalAccountId", default=None)
-
-
-class _Voided(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    token: str = Field(alias="purchaseToken")
-    quantity: Annotated[int, Field(ge=1, le=10_000)] | None = Field(alias="voidedQuantity", default=None)
-
-
-class _Pagination(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    next_token: str | None = Field(alias="nextPageToken", default=None)
-
-
-class _VoidedPage(BaseModel):
-    """An answer of ``voidedpurchases.list``; without a single purchase it has none of its fields."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    purchases: list[_Voided] = Field(alias="voidedPurchases", default=[])
-    pagination: _Pagination = Field(alias="tokenPagination", default=_Pagination())
 
 
 class GooglePlayProvider:
@@ -146,7 +111,7 @@ class GooglePlayProvider:
             status, body = await self._bounded(self._ask("GET", self._voided_path, params=parameters))
             if status != 200:
                 raise PaymentProviderUnavailableError
-            page = parse(_VoidedPage, body)
+            page = parse(VoidedPage, body)
             for voided in page.purchases:
                 found[voided.token] = found.get(voided.token, False) or voided.quantity is None
             if not page.pagination.next_token:
@@ -165,7 +130,7 @@ class GooglePlayProvider:
         returned = found.quantity if found.purchase_state == CANCELED else max(0, found.quantity - left)
         return Standing(item.token, completed=True, paid=found.quantity, returned=returned, returned_for_good=True)
 
-    async def _get(self, item: PlayItem) -> _ProductPurchase:
+    async def _get(self, item: PlayItem) -> ProductPurchase:
         async def ask() -> Any:
             async for attempt in retrying():
                 with attempt:
@@ -179,7 +144,7 @@ class GooglePlayProvider:
                 raise PaymentProviderUnavailableError
             return body
 
-        return parse(_ProductPurchase, await self._bounded(ask()))
+        return parse(ProductPurchase, await self._bounded(ask()))
 
     async def _ask(self, method: str, path: str, **arguments: Any) -> tuple[int, Any]:
         if self._credentials is None or self._package is None:
