@@ -9,11 +9,12 @@ import httpx
 import pytest
 from PIL import Image as Pillow
 
+from common.clients.coin import HoldNotFoundError, HoldResolvedError
 from common.errors import error_body
 from common.mongo import Database
 from common.testing import user_headers
 from image_service.png import DIGITAL_SOURCE_TYPE
-from image_service.testing import World, draw_png
+from image_service.testing import World, artifact, draw_png
 
 OTHER = "76543210fedcba9876543210"
 FOX = {"prompt": "a red fox in the snow"}
@@ -241,3 +242,17 @@ async def test_vendors_words_reach_nobody(client: httpx.AsyncClient, world: Worl
     assert_failure(response, 502, "provider_failed")
     assert "sk-test" not in response.text
     assert "key" not in response.text
+
+
+async def test_coins_captured_by_an_operator_at_that_moment_are_a_charge(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    async def draw_then_forget(_: httpx.Request) -> httpx.Response:
+        # Not found just after a failover; captured, as decided, before they could be given back.
+        world.coin.fail_next = [HoldNotFoundError(), HoldResolvedError()]
+        return httpx.Response(200, json={"artifacts": [artifact(draw_png(), seed=3)]})
+
+    world.engine.answers = [draw_then_forget]
+    answer = await generate(client, key="k")
+    assert (answer.status_code, answer.json()["data"]["coinsUsed"]) == (200, 10)
+    assert (list(world.coin.captured.values()), world.coin.held) == ([10], 0)

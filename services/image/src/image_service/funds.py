@@ -1,6 +1,7 @@
 """Paying for a generation: set aside before drawing, then taken for what was delivered, or given back."""
 
 import asyncio
+from contextlib import suppress
 
 from common.clients.auth import AccountNotFoundError
 from common.clients.coin import CoinClient, HoldNotFoundError, HoldResolvedError, InsufficientCoinsError
@@ -55,7 +56,7 @@ class Funds:
 
         Raises:
             ChargeRefusedError: The coins were given back already, or never set aside.
-            ServiceError: It could not be done now; repeat it.
+            ServiceError: It could not be done now, or somebody else did meanwhile; repeat it.
         """
         if generation.cover == "subscription":
             await self._covers.settle(generation, delivered=len(generation.pictures))
@@ -66,6 +67,9 @@ class Funds:
             )
         except (HoldResolvedError, HoldNotFoundError) as error:
             logger.critical("coins of a drawn generation cannot be taken", key=generation.coin_key, code=error.code)
+            # The ledger has the last word: should an operator have captured them at this moment, this is refused.
+            with suppress(AccountNotFoundError):
+                await self._coins.void(generation.user_id, key=generation.coin_key)
             raise ChargeRefusedError from error
         return wallet.balance
 

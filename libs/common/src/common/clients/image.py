@@ -9,7 +9,7 @@ from common.schemas import ObjectIdStr, ReadModel
 READ_SCOPE = "image:read"
 
 Decision = Literal["undecided", "capture", "void"]
-"""What is to become of a generation's coins; once it is not ``undecided``, it never changes."""
+"""What is to become of a generation's coins; a capture becomes a void only after the ledger refused it."""
 
 
 class GenerationNotFoundError(NotFoundError):
