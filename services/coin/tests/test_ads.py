@@ -90,3 +90,25 @@ async def test_one_ad_belongs_to_one_user(store: LedgerStore, ledger: Ledger, ad
     assert (reward.replayed, reward.entry.user_id) == (True, ada)
     last = await store.find_last(bob)
     assert last is None or last.balance == 100
+
+
+async def test_callback_worked_off_hours_later_pays_no_second_time(ledger: Ledger, ada: str) -> None:
+    start = utc_now().replace(hour=1)
+    service = service_at(ledger, [start, start, *[start + timedelta(hours=5)] * 4])
+    await service.earn(ada, 10, source="ad_watch", request=Request.of(ada, None, "earn"))
+
+    reward = await service.confirm_ad(ada, 10, transaction_id="t1", told_at=start + timedelta(seconds=5))
+
+    assert reward.made.balance == 110
+
+
+async def test_clocks_that_differ_give_no_day_twice(ledger: Ledger, ada: str) -> None:
+    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    ahead, behind = (
+        service_at(ledger, [midnight + timedelta(seconds=seconds)] * 99, daily_limit=10) for seconds in (1, -1)
+    )
+    await behind.confirm_ad(ada, 10, transaction_id="t1")
+    await ahead.confirm_ad(ada, 10, transaction_id="t2")
+    for number, service in enumerate([behind, ahead, behind]):
+        with pytest.raises(EarnLimitReachedError):
+            await service.confirm_ad(ada, 10, transaction_id=f"t{number + 3}")

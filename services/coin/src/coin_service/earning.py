@@ -60,14 +60,19 @@ class _Standing:
     quota: Quota
     earned: Earned | None
     open_ads: OpenAds
+    day: str
+    """Never earlier than that of the entry before: clocks differ, and a day that came again would start at 0."""
 
     @classmethod
-    def of(cls, last: Entry, source: str, rule: EarnRule, now: datetime) -> "_Standing":
+    def of(
+        cls, last: Entry, source: str, rule: EarnRule, now: datetime, told_at: datetime | None = None
+    ) -> "_Standing":
         earned = last.earned.get(source)
-        today = earned.coins if earned is not None and earned.day == _day(now) else 0
+        day = max(earned.day, _day(now)) if earned is not None else _day(now)
+        today = earned.coins if earned is not None and earned.day == day else 0
         ready_at = earned.last_at + timedelta(seconds=rule.cooldown_seconds) if earned is not None else now
         quota = Quota(rule.daily_limit, max(0, rule.daily_limit - today), _seconds_to_midnight(now))
-        return cls(today, ready_at, quota, earned, OpenAds.of(earned, now))
+        return cls(today, ready_at, quota, earned, OpenAds.of(earned, told_at or now), day)
 
     def credit(self, draft: Draft, source: str, ads: OpenAds, now: datetime) -> Draft:
         """Complete the draft of a reward.
@@ -78,7 +83,7 @@ class _Standing:
         remaining = self.quota.remaining - draft.amount
         if remaining < 0:
             raise _refusal("daily_limit", source, self.quota, wait_seconds=self.quota.reset_seconds)
-        earned = Earned(day=_day(now), coins=self.today + draft.amount, last_at=now, open_ads=ads.listed)
+        earned = Earned(day=self.day, coins=self.today + draft.amount, last_at=now, open_ads=ads.listed)
         return draft.model_copy(update={"source": source, "remaining_today": remaining, "earned": {source: earned}})
 
     def settle(self, ad: OpenAd, key: str, *, fingerprint: str | None = None) -> Draft:
@@ -146,10 +151,18 @@ class EarningService:
 
         return await self._reward(await self._ledger.move(user_id, reward, find_done), rule)
 
-    async def confirm_ad(self, user_id: str, coins: int, *, transaction_id: str) -> Reward:
+    async def confirm_ad(
+        self, user_id: str, coins: int, *, transaction_id: str, told_at: datetime | None = None
+    ) -> Reward:
         """Credit an ad that its network told of, unless the app has been credited for it; repeats are harmless.
 
         The rule's amount and day's limit count; its pause does not, as the network saw each of the ads.
+
+        Args:
+            user_id: Who watched it.
+            coins: What the network says it gives.
+            transaction_id: The network's, of this ad.
+            told_at: When the network told of it, however much later that is worked off; now if nothing is said.
 
         Raises:
             UnknownSourceError: No rule for ads.
@@ -161,7 +174,7 @@ class EarningService:
 
         def reward(last: Entry) -> Draft:
             now = self._now()
-            standing = _Standing.of(last, AD_SOURCE, rule, now)
+            standing = _Standing.of(last, AD_SOURCE, rule, now, told_at)
             if claimed := standing.open_ads.first("app"):
                 return standing.settle(claimed, key)
             ads = standing.open_ads.adding("callback", key, now)

@@ -75,13 +75,15 @@ class RewardService:
         reward = AdReward.model_validate(message.content)
         outcome = self._refusal(reward, message)
         if outcome is None and reward.user_id is not None and reward.transaction_id is not None:
-            outcome = await self._credit(reward.user_id.lower(), reward.amount, reward.transaction_id)
+            outcome = await self._credit(reward.user_id.lower(), reward.amount, reward.transaction_id, message)
         self._log(outcome or "incomplete", reward, message)
         await self._inbox.set_outcome(message, outcome or "incomplete")
 
-    async def _credit(self, user_id: str, coins: int, transaction_id: str) -> str:
+    async def _credit(self, user_id: str, coins: int, transaction_id: str, message: Message) -> str:
         try:
-            credited = await self._earning.confirm_ad(user_id, coins, transaction_id=transaction_id)
+            credited = await self._earning.confirm_ad(
+                user_id, coins, transaction_id=transaction_id, told_at=message.received_at
+            )
         except AccountNotFoundError:
             return "unknown_user"
         except UnknownSourceError:
