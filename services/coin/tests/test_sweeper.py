@@ -30,25 +30,29 @@ from common.testing import user_headers
 from common.testing.auth import FakeAuth
 
 
+def sweeper_of(
+    database: Database, auth: FakeAuth, client: httpx.AsyncClient, *, total_seconds: float = 5
+) -> StripeSweeper:
+    """One process's."""
+    prices, checkouts = Prices(currency="usd", minor_units_per_coin=1), CheckoutStore(database)
+    api = StripeApi(client, livemode=False, total_seconds=total_seconds)
+    ledger = Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100)
+    settlement = SettlementService(ledger, checkouts, prices)
+    events = StripeEvents(InboxStore(database), StripeProvider(api, prices), settlement)
+    return StripeSweeper(DutyStore(database), checkouts, api, events, interval_seconds=300)
+
+
 @pytest_asyncio.fixture
 async def sweepers(
     store: LedgerStore, database: Database, auth: FakeAuth, stripe: FakeStripe
 ) -> AsyncIterator[list[StripeSweeper]]:
     """Three processes: nothing but the database between them."""
-    prices, checkouts = Prices(currency="usd", minor_units_per_coin=1), CheckoutStore(database)
-    await checkouts.ensure_schema()
+    await CheckoutStore(database).ensure_schema()
     headers = {"Authorization": "Bearer sk_test_of_the_tests", "Stripe-Version": "x"}
     async with open_vendor_client(
         "https://stripe.test", timeout_seconds=5, headers=headers, transport=stripe.transport
     ) as client:
-        made = []
-        for _ in range(3):
-            api = StripeApi(client, livemode=False, total_seconds=5)
-            ledger = Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100)
-            settlement = SettlementService(ledger, checkouts, prices)
-            events = StripeEvents(InboxStore(database), StripeProvider(api, prices), settlement)
-            made.append(StripeSweeper(DutyStore(database), checkouts, api, events, interval_seconds=300))
-        yield made
+        yield [sweeper_of(database, auth, client) for _ in range(3)]
 
 
 async def order(client: httpx.AsyncClient, user_id: str) -> str:
@@ -166,3 +170,19 @@ async def test_sweeper_runs_with_the_service(open_client: OpenClient, stripe: Fa
                 if await balance(client, ada) == 200:
                     return
                 await asyncio.sleep(0.05)
+
+
+async def test_more_refunds_than_one_question_has_time_for(database: Database, auth: FakeAuth) -> None:
+    async def answer(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.15)
+        pages.append(len(pages))
+        return httpx.Response(200, json={"data": [{"id": f"re_{pages[-1]}"}], "has_more": len(pages) < 5})
+
+    pages: list[int] = []
+    transport = httpx.MockTransport(answer)
+    async with open_vendor_client("https://stripe.test", timeout_seconds=5, transport=transport) as client:
+        await sweeper_of(database, auth, client, total_seconds=0.5).sweep_refunds()
+    duty = await DutyStore(database).find("stripe_refunds")
+    assert duty is not None
+    assert duty["result"]["until"] > utc_now() - timedelta(hours=2)
+    assert len(pages) == 5

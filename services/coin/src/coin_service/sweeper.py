@@ -103,8 +103,7 @@ class StripeSweeper:
         since: datetime = duty.result.get("until") or began - timedelta(seconds=FIRST_LOOK_BACK_SECONDS)
         failed = 0
         try:
-            async with self._api.bounded():
-                found = await self._api.returned_since(kind, since)
+            found = await self._api.returned_since(kind, since)
         except ServiceError:
             await self._duties.finish(duty, duty.result, again_seconds=self._interval_seconds)
             raise

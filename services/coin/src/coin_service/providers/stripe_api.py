@@ -185,11 +185,12 @@ class StripeApi:
         return not states or any(state not in DISMISSED_DISPUTES for state in states)
 
     async def returned_since(self, kind: Literal["refunds", "disputes"], since: datetime) -> list[Refund]:
-        """List the refunds, or the disputes, made since then, newest first."""
+        """List the refunds, or the disputes, made since then, newest first; time is bounded by the page."""
         found: list[Refund] = []
         parameters = {"created[gte]": str(int(since.timestamp())), "limit": str(LISTED)}
         while True:
-            page = parse(_List, await self._ask("GET", f"/v1/{kind}", params=parameters))
+            async with self.bounded():
+                page = parse(_List, await self._ask("GET", f"/v1/{kind}", params=parameters))
             found += [parse(Refund, item) for item in page.data]
             if not page.has_more or not page.data:
                 return found
