@@ -208,6 +208,21 @@ async def test_hold_is_ended_as_the_image_service_decided(
     assert (again.exit_code, again.stderr.split(",")[0]) == (0, f"this hold was ended by entry {last.seq}")
 
 
+async def test_hold_that_cannot_be_ended_does_not_stop_the_others(
+    command: Command, ledger: Ledger, image: FakeImage, database: Database, ada: str
+) -> None:
+    odd, sound = (Drawing(ledger, image, database, ada) for _ in range(2))
+    await odd.hold(seconds_ago=2000)
+    await sound.hold()
+    odd.decide("capture", 21)
+    sound.decide("capture", 20)
+    result = await command("holds", "resolve")
+    assert outcome(result) == (1, "1 left open")
+    assert f"{odd.key}: left open: 21 coins cannot be captured of 20" in result.stdout
+    last = await ledger.last(ada)
+    assert (last.balance, last.held) == (60, 20)
+
+
 @pytest.mark.parametrize("case", ["undecided", "unknown", "foreign", "away", "not a generation's"])
 async def test_no_hold_is_ended_on_a_guess(
     command: Command, ledger: Ledger, image: FakeImage, drawing: Drawing, bob: str, case: str

@@ -6,6 +6,7 @@ from coin_service.audit.report import OpenHold
 from coin_service.holds import HoldService
 from common.clients.coin import HoldResolvedError
 from common.clients.image import GenerationNotFoundError, ImageClient
+from common.errors import IdempotencyKeyReusedError, ValidationFailedError
 from common.logging import get_logger
 from common.schemas import is_object_id
 
@@ -56,5 +57,7 @@ class HoldResolver:
                 text = f"gave {hold.coins} coins back: the generation is {found.state}"
         except HoldResolvedError:
             return Resolution(ended=False, text=f"was ended the other way; the generation is {found.state}")
+        except (ValidationFailedError, IdempotencyKeyReusedError):
+            return Resolution(ended=False, text=f"left open: {found.coins} coins cannot be captured of {hold.coins}")
         logger.info("hold resolved", user_id=hold.user_id, key=hold.name, decision=found.decision)
         return Resolution(ended=True, text=text)
