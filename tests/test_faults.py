@@ -4,16 +4,16 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from journey.answers import data, error, page
-from journey.mesh import SERVICES, Mesh, is_ready
+from journey.asking import BOUND_SECONDS, WELL_AGAIN_SECONDS, Ask, asked_until_well, well
+from journey.mesh import SERVICES, Mesh
 from journey.phone import Caller, Phone
 from journey.pictures import GENERATE, HISTORY, draw
 from journey.polling import until
@@ -21,25 +21,12 @@ from journey.sandbox import Sandbox
 
 pytestmark = pytest.mark.processes
 
-BOUND_SECONDS = 12.0
-"""An ordinary call is given up after 10 s at the gateway."""
-
-WELL_AGAIN_SECONDS = 30.0
-"""Two for the supervisor, the rest for a start on a busy machine."""
-
 
 @pytest_asyncio.fixture(autouse=True)
 async def _well_again(mesh: Mesh) -> AsyncIterator[None]:
     """Whatever a test does to the mesh, the next one finds it well."""
     yield
     await well(mesh)
-
-
-async def well(mesh: Mesh) -> None:
-    async def ready() -> bool:
-        return await asyncio.to_thread(is_ready, mesh.gateway)
-
-    await until(ready, "the mesh is ready", seconds=WELL_AGAIN_SECONDS)
 
 
 @contextmanager
@@ -52,27 +39,10 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-async def asked_until_well(ask: Callable[[], Awaitable[httpx.Response]]) -> list[httpx.Response]:
-    """Ask again and again until the answer is a success; every other one keeps the contract, and its time."""
-    answers = []
-    deadline = time.monotonic() + WELL_AGAIN_SECONDS
-    while time.monotonic() < deadline:
-        started = time.monotonic()
-        answer = await ask()
-        assert time.monotonic() - started < BOUND_SECONDS
-        answers.append(answer)
-        if answer.is_success:
-            return answers
-        assert answer.status_code in (502, 503, 504), answer.text
-        error(answer, answer.status_code)
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"not well after {WELL_AGAIN_SECONDS:.0f} s: {answers[-1].text}")
-
-
 @pytest.mark.parametrize("name", SERVICES)
 async def test_a_killed_service_comes_back(mesh: Mesh, phone: Phone, guest: Caller, name: str) -> None:
     login = {"email": phone.account.email, "password": phone.account.password}
-    ask: dict[str, Callable[[], Awaitable[httpx.Response]]] = {
+    ask: dict[str, Ask] = {
         "auth": lambda: guest.post("/api/auth/login", login),
         "user": lambda: phone.get("/api/user/profile"),
         "coin": lambda: phone.get("/api/coin/balance"),
