@@ -55,7 +55,7 @@ class TestHealth:
             writer.write(answer(b"secret of mongodb://inside", status=b"500 Oops"))
 
         async def slow(seen: Seen, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
 
         async with running_service(ill) as bad, running_service(slow) as late:
             gateway = await start_gateway(coin_url=DEAD, image_url=bad.url, user_url=late.url)

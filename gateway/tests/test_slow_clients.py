@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from gateway_service.testing import AssertRefused, ScriptedService, Seen, SendRaw, StartGateway, answer, statuses
+from gateway_service.testing import AssertRefused, ScriptedService, Seen, SendRaw, StartGateway, answer, statuses, until
 
 POST = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -60,13 +60,19 @@ class TestSlowClients:
         self, start_gateway: StartGateway, service: ScriptedService, raw: SendRaw
     ) -> None:
         gateway = await start_gateway(head_timeout_seconds=0.2, body_stall_timeout_seconds=0.2)
+        slow_ones_cut = asyncio.Event()
 
         async def slowly(seen: Seen, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(1.5)
+            await slow_ones_cut.wait()
             writer.write(answer())
 
         service.handler = slowly
-        assert (await gateway.post("/api/auth/login", content=b"{}")).status_code == 200
+        request = asyncio.create_task(gateway.post("/api/auth/login", content=b"{}"))
+        await until(lambda: service.seen)
+        assert statuses(await raw(gateway, b"GET / HT", silence_seconds=3)) == [408]
+        assert statuses(await raw(gateway, POST + b"Content-Length: 9\r\n\r\nhalf", silence_seconds=3)) == [408]
+        slow_ones_cut.set()
+        assert (await request).status_code == 200
 
     async def test_200_idle_connections_stop_nobody(self, gateway: httpx.AsyncClient) -> None:
         idle = [await asyncio.open_connection("127.0.0.1", gateway.base_url.port) for _ in range(200)]
