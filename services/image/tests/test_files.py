@@ -2,10 +2,11 @@
 
 import pytest
 
+from common.mongo import new_id
 from image_service.errors import StorageUnavailableError
 from image_service.files import PictureFiles, unused
 from image_service.providers import DrawnPicture
-from image_service.storage import StoredFile, new_file
+from image_service.storage import FilePage, StoredFile, new_file
 from image_service.testing import draw_png
 
 
@@ -29,6 +30,9 @@ class ShakyStorage:
             raise StorageUnavailableError
         self.files.pop(file, None)
 
+    async def page(self, after: str | None = None) -> FilePage:
+        return FilePage([], None)
+
     async def url(self, file: str) -> str:
         return file
 
@@ -37,7 +41,7 @@ DRAWN = [DrawnPicture(draw_png(8, 8, seed=seed), seed) for seed in (1, 2, 3)]
 
 
 async def test_the_others_are_kept() -> None:
-    names = [new_file() for _ in range(4)]
+    names = [new_file(new_id()) for _ in range(4)]
     storage, files = ShakyStorage({names[1]}), dict[str, bytes]()
     pictures = await PictureFiles(storage).store(names, DRAWN, files)
     assert [(picture.file, picture.seed) for picture in pictures] == [(names[0], 1), (names[2], 3)]
@@ -47,7 +51,7 @@ async def test_the_others_are_kept() -> None:
 
 
 async def test_none_is_an_error() -> None:
-    names = [new_file() for _ in range(3)]
+    names = [new_file(new_id()) for _ in range(3)]
     files = PictureFiles(ShakyStorage(set(names)))
     with pytest.raises(StorageUnavailableError):
         await files.store(names, DRAWN, {})

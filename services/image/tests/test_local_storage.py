@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from common.mongo import new_id
 from image_service.errors import StorageUnavailableError
 from image_service.storage import is_file, new_file, read_all
 from image_service.storage.local import STALE_DRAFT_SECONDS, LocalStorage
@@ -26,7 +27,7 @@ def names_in(folder: Path) -> list[str]:
 
 async def test_what_was_put_is_read_and_deleted(uploads: Path) -> None:
     storage = await opened(uploads)
-    file, data = new_file(), bytes(range(256)) * 4000
+    file, data = new_file(new_id()), bytes(range(256)) * 4000
     await storage.put(file, data)
     assert await read_all(storage, file) == data
     stored = await storage.find(file)
@@ -42,7 +43,7 @@ async def test_what_was_put_is_read_and_deleted(uploads: Path) -> None:
 
 
 def test_names_cannot_be_guessed_and_nothing_else_is_a_name() -> None:
-    names = {new_file() for _ in range(1000)}
+    names = {new_file(new_id()) for _ in range(1000)}
     assert len(names) == 1000
     assert all(is_file(name) for name in names)
     name = names.pop()
@@ -77,7 +78,7 @@ async def test_a_crash_in_the_middle_leaves_no_half_file(uploads: Path) -> None:
 
 async def test_a_failed_put_leaves_nothing(uploads: Path) -> None:
     storage = await opened(uploads)
-    file = new_file()
+    file = new_file(new_id())
     (uploads / file).mkdir()  # which no file can replace
     with pytest.raises(StorageUnavailableError):
         await storage.put(file, b"data")

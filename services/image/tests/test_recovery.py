@@ -90,7 +90,7 @@ async def test_stored_is_charged_once_and_shown(
 ) -> None:
     storage = LocalStorage(uploads, public_url="http://localhost:5000")
     await storage.prepare()
-    names = [new_file(), new_file()]
+    names = [new_file(new_id()), new_file(new_id())]
     pictures = await PictureFiles(storage).store(names, [DrawnPicture(draw_png(), 5)], {})
     generation = await leave_behind(database, user_id, "drawing")
     await world.coin.client().hold(user_id, 20, key=generation.coin_key)

@@ -12,7 +12,7 @@ import pytest_asyncio
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from common.mongo import Database
+from common.mongo import Database, new_id
 from common.testing import app_client, user_headers
 from image_service.errors import StorageUnavailableError
 from image_service.main import create_app
@@ -58,7 +58,7 @@ async def storage(s3_settings: Make) -> AsyncIterator[S3Storage]:
 
 
 async def test_what_was_put_is_read_and_deleted(storage: S3Storage) -> None:
-    file, data = new_file(), bytes(range(256)) * 4000
+    file, data = new_file(new_id()), bytes(range(256)) * 4000
     await storage.put(file, data)
     assert await read_all(storage, file) == data
     stored = await storage.find(file)
@@ -73,7 +73,7 @@ async def test_what_was_put_is_read_and_deleted(storage: S3Storage) -> None:
 
 
 async def test_the_object_says_what_it_is(storage: S3Storage, s3_settings: Make, endpoint: str) -> None:
-    file = new_file()
+    file = new_file(new_id())
     await storage.put(file, b"data")
     async with aioboto3.Session().client(
         "s3",
@@ -97,14 +97,14 @@ async def test_trouble_is_one_error(s3_settings: Make, backend: str) -> None:
             wrong = {"s3_endpoint_url": f"http://127.0.0.1:{closed.getsockname()[1]}"}
         async with open_s3(s3_settings(**wrong)) as storage:
             with pytest.raises(StorageUnavailableError):
-                await storage.put(new_file(), b"data")
+                await storage.put(new_file(new_id()), b"data")
             if backend == "nobody listens":
                 with pytest.raises(StorageUnavailableError):
                     await storage.prepare()
 
 
 async def test_addresses(s3_settings: Make) -> None:
-    file = new_file()
+    file = new_file(new_id())
     async with open_s3(s3_settings(public_url="https://api.example.com")) as storage:
         assert await storage.url(file) == f"https://api.example.com/uploads/{file}"
     async with open_s3(s3_settings(aws_s3_bucket_url="https://cdn.example.com/pictures/")) as storage:

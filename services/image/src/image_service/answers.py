@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from common.schemas import ReadModel
-from image_service.storage import CACHE_CONTROL, CONTENT_TYPE, StoredFile
+from image_service.storage import CACHE_CONTROL, StoredFile, content_type, stem
 
 DATA_PREFIX = "data:image/png;base64,"
 
@@ -58,13 +58,13 @@ async def _woven(pieces: Sequence[bytes], pictures: Sequence[bytes]) -> AsyncIte
 
 def file_response(request: Request, name: str, stored: StoredFile) -> Response:
     """Answer with a stored file: whole, one range of it (RFC 9110, section 14), or nothing if the client has it."""
-    etag = f'"{name.removesuffix(".png")}"'
+    etag = f'"{stem(name)}"'
     headers = {
         "ETag": etag,
         "Cache-Control": CACHE_CONTROL,
         "Accept-Ranges": "bytes",
         "Content-Disposition": "inline",
-        "Content-Type": CONTENT_TYPE,
+        "Content-Type": content_type(name),
     }
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)

@@ -131,7 +131,7 @@ class GenerationRunner:
     async def _draw(self, generation: Generation, files: dict[str, bytes]) -> Generation:
         cover = await self._funds.reserve(generation)
         async with self._places.turn(generation.user_id):
-            names = [new_file() for _ in range(generation.order.samples)]
+            names = [new_file(generation.id) for _ in range(generation.order.samples)]
             # Written first: should this process end during the call, its price is known, and where files may lie.
             drawing = await self._generations.move(
                 generation.id,

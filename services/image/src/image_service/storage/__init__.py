@@ -1,29 +1,33 @@
 """Where the pictures' files lie, behind one Protocol."""
 
-import re
-import secrets
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from image_service.errors import StorageUnavailableError
+from image_service.storage.names import Suffix, content_type, generation_of, is_file, new_file, stem
 
-CONTENT_TYPE = "image/png"
+__all__ = [
+    "CACHE_CONTROL",
+    "CHUNK_BYTES",
+    "FilePage",
+    "FoundFile",
+    "Storage",
+    "StoredFile",
+    "Suffix",
+    "content_type",
+    "generation_of",
+    "is_file",
+    "new_file",
+    "read_all",
+    "stem",
+]
+
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 """A file never changes: every stored picture has a name of its own."""
 
 CHUNK_BYTES = 256 * 1024
-
-_FILE = re.compile(r"[A-Za-z0-9_-]{32}\.png")
-
-
-def new_file() -> str:
-    """Make a file's name: 192 random bits, since whoever knows the name may see the picture."""
-    return f"{secrets.token_urlsafe(24)}.png"
-
-
-def is_file(name: str) -> bool:
-    """Whether ``name`` is one that ``new_file`` may have made; nothing else is ever looked for."""
-    return _FILE.fullmatch(name) is not None
 
 
 class StoredFile(Protocol):
@@ -37,11 +41,28 @@ class StoredFile(Protocol):
         """Read the bytes from ``start`` to just before ``stop``."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """One file of a list."""
+
+    name: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """Some of the files; ``after`` leads to the next ones, ``None`` if these were the last."""
+
+    files: list[FoundFile]
+    after: str | None
+
+
 class Storage(Protocol):
     """Files by name. Every call may be repeated; each raises ``StorageUnavailableError`` if the storage is away."""
 
     async def put(self, file: str, data: bytes) -> None:
-        """Store a file whole; once this returns it outlives a crash."""
+        """Store a file whole, with the content type of its suffix; once this returns it outlives a crash."""
 
     async def find(self, file: str) -> StoredFile | None: ...
 
@@ -50,6 +71,13 @@ class Storage(Protocol):
 
     async def url(self, file: str) -> str:
         """Return an address from which phones can load the file."""
+
+    async def page(self, after: str | None = None) -> FilePage:
+        """List a bounded number of the files whose names ``is_file`` knows; nothing else in the storage is ours.
+
+        Args:
+            after: Of the page before, perhaps of long ago.
+        """
 
 
 async def read_all(storage: Storage, file: str) -> bytes:

@@ -2,20 +2,28 @@
 
 import asyncio
 import contextlib
+import heapq
 import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from common.logging import get_logger
 from image_service.errors import StorageUnavailableError
-from image_service.storage import CHUNK_BYTES
+from image_service.storage import CHUNK_BYTES, FilePage, FoundFile, is_file
 
 logger = get_logger(__name__)
 
+T = TypeVar("T")
+
 DRAFT_SUFFIX = ".draft"
 STALE_DRAFT_SECONDS = 3600
+
+PAGE_FILES = 5000
+"""Every page reads the whole folder, and holds no more names than these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +112,28 @@ class LocalStorage:
             return
         self._sync_folder()
 
+    async def page(self, after: str | None = None) -> FilePage:
+        return await self._run(self._page, after or "")
+
+    def _page(self, after: str) -> FilePage:
+        with os.scandir(self._folder) as entries:
+            names = heapq.nsmallest(
+                PAGE_FILES, (entry.name for entry in entries if entry.name > after and is_file(entry.name))
+            )
+        files = []
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                status = (self._folder / name).stat()
+                files.append(FoundFile(name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)))
+        return FilePage(files, names[-1] if len(names) == PAGE_FILES else None)
+
     async def url(self, file: str) -> str:
         return f"{self._public_url}/uploads/{file}"
 
     @staticmethod
-    async def _run(action: Callable[..., None], *arguments: object) -> None:
+    async def _run(action: Callable[..., T], *arguments: object) -> T:
         try:
-            await asyncio.to_thread(action, *arguments)
+            return await asyncio.to_thread(action, *arguments)
         except OSError as error:
             logger.error("storage failed", error=type(error).__name__, errno=error.errno)
             raise StorageUnavailableError from error

@@ -13,11 +13,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from common.logging import get_logger
 from image_service.errors import StorageUnavailableError
 from image_service.settings import Settings
-from image_service.storage import CACHE_CONTROL, CHUNK_BYTES, CONTENT_TYPE
+from image_service.storage import CACHE_CONTROL, CHUNK_BYTES, FilePage, FoundFile, content_type, is_file
 
 logger = get_logger(__name__)
 
 FAILURES = (BotoCoreError, ClientError, ConnectionBrokenError, TimeoutError)
+PAGE_FILES = 1000
+"""The most that S3 lists at once."""
+
 MISSING = frozenset(("404", "NoSuchKey"))
 """S3's words for a key that is not there; HEAD says the number."""
 
@@ -76,7 +79,7 @@ class S3Storage:
                 Bucket=self._bucket,
                 Key=file,
                 Body=data,
-                ContentType=CONTENT_TYPE,
+                ContentType=content_type(file),
                 CacheControl=CACHE_CONTROL,
                 ContentDisposition="inline",
             )
@@ -111,6 +114,19 @@ class S3Storage:
             await self._client.delete_object(Bucket=self._bucket, Key=file)
         except FAILURES as error:
             raise _unavailable(error) from error
+
+    async def page(self, after: str | None = None) -> FilePage:
+        start = {} if after is None else {"StartAfter": after}
+        try:
+            answer = await self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=PAGE_FILES, **start)
+        except FAILURES as error:
+            raise _unavailable(error) from error
+        found = answer.get("Contents", [])
+        files = [
+            FoundFile(each["Key"], int(each["Size"]), each["LastModified"]) for each in found if is_file(each["Key"])
+        ]
+        # By key rather than by S3's own token: that one does not live for ever.
+        return FilePage(files, str(found[-1]["Key"]) if found and answer["IsTruncated"] else None)
 
     async def url(self, file: str) -> str:
         if self._bucket_url:
