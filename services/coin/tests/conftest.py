@@ -9,17 +9,21 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from coin_service.checkouts import CheckoutStore
 from coin_service.holds import HoldService
 from coin_service.ledger import Ledger
 from coin_service.main import create_app
+from coin_service.providers.http import open_vendor_client
 from coin_service.service import CoinService
 from coin_service.settings import Settings
 from coin_service.store import LedgerStore
+from coin_service.sweeper import StripeSweeper
 from coin_service.testing.admob import FakeAdMob
 from coin_service.testing.client import OpenClient
 from coin_service.testing.google_play import PACKAGE, FakePlay, write_key_file
 from coin_service.testing.google_push import FakeCertificates
 from coin_service.testing.stripe import STRIPE_KEY, FakeStripe
+from coin_service.testing.sweeping import sweeper_of
 from coin_service.vendors import Roads
 from common.mongo import Database
 from common.testing import app_client, service_settings
@@ -130,6 +134,19 @@ def open_client(
             yield opened
 
     return client
+
+
+@pytest_asyncio.fixture
+async def sweepers(
+    store: LedgerStore, database: Database, auth: FakeAuth, stripe: FakeStripe
+) -> AsyncIterator[list[StripeSweeper]]:
+    """Three processes: nothing but the database between them."""
+    await CheckoutStore(database).ensure_schema()
+    headers = {"Authorization": f"Bearer {STRIPE_KEY}", "Stripe-Version": "x"}
+    async with open_vendor_client(
+        "https://stripe.test", timeout_seconds=5, headers=headers, transport=stripe.transport
+    ) as client:
+        yield [sweeper_of(database, auth, client) for _ in range(3)]
 
 
 @pytest_asyncio.fixture

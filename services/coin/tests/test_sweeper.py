@@ -1,78 +1,21 @@
 """What no webhook told us is found all the same, by one of several processes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
-from coin_service.checkouts import CheckoutStore
 from coin_service.duties import DutyStore
 from coin_service.errors import PaymentProviderUnavailableError
-from coin_service.inbox import InboxStore
-from coin_service.ledger import Ledger
-from coin_service.prices import Prices
 from coin_service.providers.http import open_vendor_client
-from coin_service.providers.stripe import StripeProvider
-from coin_service.providers.stripe_api import StripeApi
-from coin_service.settlement import SettlementService
-from coin_service.store import LedgerStore
-from coin_service.stripe_events import StripeEvents
 from coin_service.sweeper import GIVE_UP_SECONDS, StripeSweeper
 from coin_service.testing.client import OpenClient
 from coin_service.testing.stripe import FakeStripe
+from coin_service.testing.sweeping import balance, make_due, order, pay, sweeper_of
 from common.clock import utc_now
 from common.mongo import Database
-from common.testing import user_headers
 from common.testing.auth import FakeAuth
-
-
-def sweeper_of(
-    database: Database, auth: FakeAuth, client: httpx.AsyncClient, *, total_seconds: float = 5
-) -> StripeSweeper:
-    """One process's."""
-    prices, checkouts = Prices(currency="usd", minor_units_per_coin=1), CheckoutStore(database)
-    api = StripeApi(client, livemode=False, total_seconds=total_seconds)
-    ledger = Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100)
-    settlement = SettlementService(ledger, checkouts, prices)
-    events = StripeEvents(InboxStore(database), StripeProvider(api, prices), settlement)
-    return StripeSweeper(DutyStore(database), checkouts, api, events, interval_seconds=300)
-
-
-@pytest_asyncio.fixture
-async def sweepers(
-    store: LedgerStore, database: Database, auth: FakeAuth, stripe: FakeStripe
-) -> AsyncIterator[list[StripeSweeper]]:
-    """Three processes: nothing but the database between them."""
-    await CheckoutStore(database).ensure_schema()
-    headers = {"Authorization": "Bearer sk_test_of_the_tests", "Stripe-Version": "x"}
-    async with open_vendor_client(
-        "https://stripe.test", timeout_seconds=5, headers=headers, transport=stripe.transport
-    ) as client:
-        yield [sweeper_of(database, auth, client) for _ in range(3)]
-
-
-async def order(client: httpx.AsyncClient, user_id: str) -> str:
-    response = await client.post("/api/coin/checkout", json={"amount": 100}, headers=user_headers(user_id))
-    name: str = response.json()["data"]["transactionId"]
-    return name
-
-
-def pay(stripe: FakeStripe, name: str, **charge: Any) -> None:
-    """The user pays; Stripe's webhook is lost."""
-    stripe.pay(name.removeprefix("pi_"), metadata=stripe.objects[name]["metadata"], charge=charge)
-
-
-async def make_due(database: Database, collection: str) -> None:
-    await database[collection].update_many({"due_at": {"$exists": True}}, {"$set": {"due_at": utc_now()}})
-
-
-async def balance(client: httpx.AsyncClient, user_id: str) -> int:
-    coins: int = (await client.get("/api/coin/balance", headers=user_headers(user_id))).json()["data"]["balance"]
-    return coins
 
 
 async def test_paid_checkout_is_credited(

@@ -24,6 +24,7 @@ from coin_service.play_voids import PlayVoids
 from coin_service.prices import Prices
 from coin_service.providers.stripe import StripeProvider
 from coin_service.purchases import PurchaseService
+from coin_service.returns import ReturnStore
 from coin_service.rewards import RewardService
 from coin_service.service import CoinService
 from coin_service.settings import Settings
@@ -73,7 +74,9 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             earning = EarningService(ledger, settings.earn_rules, ads_need_callback=settings.admob_ssv_required)
             rewards = RewardService(vendors.ad_keys, earning, inbox, ad_units=settings.admob_ad_units)
             settlement, duties = SettlementService(ledger, checkouts, prices), DutyStore(database)
-            events = StripeEvents(inbox, stripe_payments, settlement)
+            returns = ReturnStore(database, look_after_seconds=settings.stripe_sweep_seconds)
+            await returns.ensure_schema()
+            events = StripeEvents(inbox, stripe_payments, settlement, returns)
             voids = PlayVoids(
                 duties, payments, vendors.play, settlement, interval_seconds=settings.google_play_sweep_seconds
             )
@@ -84,7 +87,7 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
                 inbox, {"admob": rewards.settle, "stripe": events.handle, "google_play": play_events.handle}
             )
             sweeper = StripeSweeper(
-                duties, checkouts, vendors.stripe, events, interval_seconds=settings.stripe_sweep_seconds
+                duties, checkouts, vendors.stripe, returns, events, interval_seconds=settings.stripe_sweep_seconds
             )
             app.state.stripe_events = events
             app.state.play_events = play_events

@@ -90,8 +90,7 @@ class Settings(ServiceSettings):
 
     stripe_secret_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
-    """``whsec_…`` of the endpoint; without it webhooks are refused and the sweeper alone finds what they tell, all but
-    disputes won and refunds failed later on."""
+    """``whsec_…`` of the endpoint; without it webhooks are refused and the sweeper finds what they tell, only later."""
     stripe_sweep_seconds: float = Field(default=300.0, gt=0)
     """From one look at Stripe for what no webhook told us to the next; a checkout is looked at from that age on."""
     stripe_api_base: Address = "https://api.stripe.com"

@@ -9,7 +9,9 @@ from typing import Any
 from coin_service.inbox import InboxStore, Message
 from coin_service.inbox_worker import PostponedError
 from coin_service.models import Entry
+from coin_service.providers import Standing
 from coin_service.providers.stripe import StripeProvider, payment_name
+from coin_service.returns import ReturnStore
 from coin_service.settlement import CLAIM_SECONDS, SettlementService
 from coin_service.stripe_signature import verify_signature
 from common.clock import utc_now
@@ -45,12 +47,14 @@ class StripeEvents:
         inbox: InboxStore,
         payments: StripeProvider,
         settlement: SettlementService,
+        returns: ReturnStore,
         *,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._inbox = inbox
         self._payments = payments
         self._settlement = settlement
+        self._returns = returns
         self._now = now
 
     async def receive(self, body: bytes, signature: str, secret: str) -> bool:
@@ -87,7 +91,13 @@ class StripeEvents:
     async def settle(self, name: str) -> Entry | None:
         """Bring the payment of an intent or a charge up to date; return the entry that credited it, if any."""
         name = await self._payments.main_name(name)
-        return await self._settlement.settle(payment_name(name), "stripe", lambda: self._payments.standing(name))
+
+        async def look() -> Standing:
+            standing = await self._payments.standing(name)
+            await self._returns.note(standing)
+            return standing
+
+        return await self._settlement.settle(payment_name(name), "stripe", look)
 
 
 def subject(type_: str, event: Any) -> str | None:

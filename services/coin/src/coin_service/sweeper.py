@@ -1,4 +1,4 @@
-"""Ask Stripe for what no webhook told us: payments that were not credited, money that went back."""
+"""Ask Stripe for what no webhook told us: payments that were not credited, money that went back or came again."""
 
 import asyncio
 import random
@@ -10,6 +10,8 @@ from coin_service.duties import DutyLostError, DutyStore
 from coin_service.errors import PaymentNotFoundError
 from coin_service.inbox_worker import PostponedError, UnusableMessageError
 from coin_service.providers.stripe_api import StripeApi
+from coin_service.returns import Return, ReturnStore
+from coin_service.settlement import CLAIM_SECONDS
 from coin_service.stripe_events import StripeEvents
 from common.clock import utc_now
 from common.errors import ServiceError
@@ -25,6 +27,14 @@ GIVE_UP_SECONDS = 7 * 86_400.0
 """A checkout that nobody has paid by then is not looked at any more; the webhook of a late payment still counts."""
 
 FIRST_LOOK_BACK_SECONDS = 30 * 86_400.0
+HORIZON_SECONDS = 120 * 86_400.0
+"""So long after the last news a payment that went back is looked at again, as its refund may fail. A dispute takes two
+to three months; one that is open is looked at until it is decided."""
+
+MAX_RETURN_PAUSE_SECONDS = 86_400.0
+RETURNS_PER_ROUND = 100
+"""More of them wait for the next round, so that they do not keep Stripe, or the lists, waiting."""
+
 OVERLAP_SECONDS = 3600.0
 """Each look begins so long before the last one: lists may be late, and clocks differ."""
 
@@ -32,13 +42,17 @@ _TRANSIENT: tuple[type[Exception], ...] = (ServiceError, PostponedError, Timeout
 
 
 class StripeSweeper:
-    """Open checkouts one by one, refunds and disputes as lists; leased, so that several processes share the work."""
+    """Open checkouts and what went back one by one, new refunds and disputes as lists.
+
+    Leased, so that several processes share the work.
+    """
 
     def __init__(
         self,
         duties: DutyStore,
         checkouts: CheckoutStore,
         api: StripeApi,
+        returns: ReturnStore,
         events: StripeEvents,
         *,
         interval_seconds: float,
@@ -46,6 +60,7 @@ class StripeSweeper:
         self._duties = duties
         self._checkouts = checkouts
         self._api = api
+        self._returns = returns
         self._events = events
         self._interval_seconds = interval_seconds
 
@@ -54,7 +69,7 @@ class StripeSweeper:
         while True:
             pause = min(self._interval_seconds, MAX_POLL_SECONDS)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - parts the processes
-            for step in (self.sweep_checkouts, self.sweep_refunds, self.sweep_disputes):
+            for step in (self.sweep_checkouts, self.sweep_refunds, self.sweep_disputes, self.sweep_returns):
                 try:
                     await step()
                 except DutyLostError:
@@ -79,6 +94,14 @@ class StripeSweeper:
         """The same for disputes."""
         await self._sweep("stripe_disputes", "disputes")
 
+    async def sweep_returns(self) -> None:
+        """Look again at payments of which money went back, or may: no list of new refunds and disputes has them."""
+        for _ in range(RETURNS_PER_ROUND):
+            payment = await self._returns.claim()
+            if payment is None:
+                return
+            await self._look_again(payment)
+
     async def _look_at(self, checkout: Checkout) -> None:
         age = (utc_now() - checkout.created_at).total_seconds()
         try:
@@ -94,6 +117,28 @@ class StripeSweeper:
         else:
             pause = min(MAX_PAUSE_SECONDS, self._interval_seconds * 2 ** min(checkout.attempts, 20))
             await self._checkouts.set_due(checkout, seconds=pause)
+
+    async def _look_again(self, payment: Return) -> None:
+        age = (utc_now() - payment.noted_at).total_seconds()
+        is_over = not payment.undecided and (not payment.returned or age > HORIZON_SECONDS)
+        try:
+            await self._events.settle(payment.id)
+        except UnusableMessageError as error:
+            logger.error("returned payment cannot be settled", transaction_id=payment.id, error=str(error))
+            is_over = True
+        except PostponedError:
+            is_over = age > CLAIM_SECONDS  # nobody has claimed it; whoever does is asked whether it was returned
+        except PaymentNotFoundError:
+            logger.error("returned payment is not known at stripe", transaction_id=payment.id)
+            is_over = age > HORIZON_SECONDS
+        except _TRANSIENT as error:
+            logger.warning("returned payment is looked at later", transaction_id=payment.id, error=type(error).__name__)
+            is_over = False
+        if is_over:
+            await self._returns.remove(payment)
+        else:
+            pause = min(MAX_RETURN_PAUSE_SECONDS, self._interval_seconds * 2 ** min(payment.looks, 20))
+            await self._returns.set_due(payment, seconds=pause)
 
     async def _sweep(self, duty_name: str, kind: Literal["refunds", "disputes"]) -> None:
         duty = await self._duties.claim(duty_name, lease_seconds=LEASE_SECONDS)

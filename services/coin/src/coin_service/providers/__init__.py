@@ -74,6 +74,8 @@ class Standing:
 
     returned_for_good: bool = False
     """What went back never comes again: less of it is older news."""
+    undecided: bool = False
+    """A dispute of it is open: what went back may come again, or the other way round."""
 
     def coins_back(self, coins: int) -> int:
         """Return how many of ``coins`` go back with the money: in proportion, all of them with all of it."""

@@ -56,8 +56,11 @@ class StripeProvider:
             completed = charge is not None and charge.arrived and paid.status == "succeeded"
             captured = charge.amount_captured if charge is not None else 0
             returned = charge.amount_refunded if charge is not None else 0
-            if charge is not None and completed and (charge.refunded or await self._api.disputed(charge)):
-                returned = captured
+            undecided = False
+            if charge is not None and completed:
+                disputes = await self._api.disputes(charge)
+                returned = captured if charge.refunded or disputes.took else returned
+                undecided = disputes.undecided
         return Standing(
             transaction_id=paid.id,
             completed=completed,
@@ -66,6 +69,7 @@ class StripeProvider:
             currency=paid.currency,
             user_id=paid.metadata.get(USER_ID_METADATA),
             coins=paid.metadata.get(COINS_METADATA),
+            undecided=undecided,
         )
 
     async def _follow(self, purchase: Purchase) -> Payment:

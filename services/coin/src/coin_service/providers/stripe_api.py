@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,6 +29,9 @@ CHARGE_ID = re.compile(r"(ch|py)_[A-Za-z0-9]{8,250}")
 
 DISMISSED_DISPUTES = ("won", "warning_needs_response", "warning_under_review", "warning_closed", "prevented")
 """States of a dispute in which the money is here: it came back, or was only asked after."""
+
+DECIDED_DISPUTES = ("won", "lost", "warning_closed", "prevented")
+"""States of a dispute that are its last."""
 
 Minor = Annotated[int, Field(ge=0, le=10**12)]
 """An amount in the currency's smallest unit."""
@@ -99,6 +103,16 @@ class Refund(Answer):
 
 class Dispute(Refund):
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disputes:
+    """All disputes of one charge."""
+
+    took: bool
+    """One of them took the money away, or may."""
+    undecided: bool
+    """One of them is open."""
 
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -173,16 +187,19 @@ class StripeApi:
         self._check_mode(livemode=intent.livemode)
         return intent
 
-    async def disputed(self, charge: Charge) -> bool:
-        """Whether a dispute took the money of a charge away, or may: ``Charge.disputed`` stays after one was won."""
+    async def disputes(self, charge: Charge) -> Disputes:
+        """Ask what became of the disputes of a charge: ``Charge.disputed`` stays after one was won."""
         if not charge.disputed:
-            return False
+            return Disputes(took=False, undecided=False)
         try:
             page = parse(_List, await self._ask("GET", "/v1/disputes", params={"charge": charge.id}))
         except PaymentNotFoundError:
-            return True
+            return Disputes(took=True, undecided=True)
         states = [parse(Dispute, item).status for item in page.data]
-        return not states or any(state not in DISMISSED_DISPUTES for state in states)
+        return Disputes(
+            took=not states or any(state not in DISMISSED_DISPUTES for state in states),
+            undecided=not states or any(state not in DECIDED_DISPUTES for state in states),
+        )
 
     async def returned_since(self, kind: Literal["refunds", "disputes"], since: datetime) -> list[Refund]:
         """List the refunds, or the disputes, made since then, newest first; time is bounded by the page."""
