@@ -145,6 +145,12 @@ class UpstreamConnection(asyncio.Protocol):
         """Use the connection for nothing after this exchange: its request was not sent in full."""
         self._keep_alive = False
 
+    def cut(self) -> None:
+        """Take what is here for the whole answer."""
+        self.complete = True
+        self._keep_alive = False
+        self._wake()
+
     def abort(self, error: Exception) -> None:
         """Give the exchange up: whoever waits for it gets ``error``."""
         self._fail(error)

@@ -8,7 +8,8 @@ Header = tuple[bytes, bytes]
 _ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOWED_HEADERS = b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-Id, traceparent"
 _EXPOSED_HEADERS = (
-    b"X-Request-Id, Idempotent-Replayed, Location, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+    b"X-Request-Id, Idempotent-Replayed, Location, Preference-Applied, Retry-After, "
+    b"RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 )
 _PREFLIGHT_SECONDS = b"600"
 _VARY: Header = (b"vary", b"Origin")

@@ -32,6 +32,7 @@ class ClientConnection(Protocol):
 
     gone: bool
     on_hangup: Callable[[], None] | None
+    on_stop: Callable[[], None] | None
 
 
 class Exchange:
@@ -146,6 +147,9 @@ class Exchange:
         status, private = connection.status, self._head.target.startswith(b"/api/")
         headers = answer_headers(connection.headers, status=status, private=private)
         self.status = status
+        if self._client is not None and _is_event_stream(headers):
+            # Its reader comes back by itself, here or to another gateway, and drops what was cut within an event.
+            self._client.on_stop = connection.cut
         await self._send({"type": "http.response.start", "status": status, "headers": headers + extra})
         while True:
             piece, complete = connection.take(), connection.complete
@@ -160,8 +164,14 @@ class Exchange:
         if self._client is None:
             return
         if connection is None:
-            self._client.on_hangup = None
+            self._client.on_hangup = self._client.on_stop = None
         elif self._client.gone:
             raise ClientGoneError
         else:
             self._client.on_hangup = partial(connection.abort, ClientGoneError())
+
+
+def _is_event_stream(headers: list[Header]) -> bool:
+    """Whether these are of server-sent events without a length."""
+    said = dict(headers)
+    return said.get(b"content-type", b"").startswith(b"text/event-stream") and b"content-length" not in said

@@ -62,10 +62,13 @@ def _is_preflight(scope: Scope) -> bool:
 def create_app(settings: Settings | None = None) -> Gateway:
     settings = settings or Settings()
     configure_logging(settings.service_name, settings.log_level)
-    pools = _pools(settings)
+    pools = _pools(settings, settings.upstream_connections)
+    # Apart from the rest: whoever only waits must not keep anybody from what is quickly done.
+    following = _pools(settings, settings.max_followers, wait_seconds=0.0)
     cors = CorsPolicy(settings.allowed_origins)
     proxy = Proxy(
         pools,
+        following,
         identity=Identity(TokenVerifier(settings.jwt_secret)),
         cors=cors,
         proxies=TrustedProxies(settings.trusted_proxies),
@@ -74,23 +77,25 @@ def create_app(settings: Settings | None = None) -> Gateway:
         timeout_seconds=settings.upstream_timeout_seconds,
         slow_timeout_seconds=settings.generation_timeout_seconds,
     )
-    return Gateway(proxy, _pages(settings, pools), cors)
+    return Gateway(proxy, _pages(settings, pools, following), cors)
 
 
-def _pools(settings: Settings) -> dict[str, UpstreamPool]:
+def _pools(settings: Settings, max_connections: int, *, wait_seconds: float = 2.0) -> dict[str, UpstreamPool]:
     return {
         name: UpstreamPool(
             name,
             url,
-            max_connections=settings.upstream_connections,
+            max_connections=max_connections,
             connect_timeout_seconds=settings.upstream_connect_timeout_seconds,
             idle_timeout_seconds=settings.upstream_idle_timeout_seconds,
+            wait_seconds=wait_seconds,
         )
         for name, url in settings.upstream_urls.items()
     }
 
 
-def _pages(settings: Settings, pools: Mapping[str, UpstreamPool]) -> FastAPI:
+def _pages(settings: Settings, pools: Mapping[str, UpstreamPool], following: Mapping[str, UpstreamPool]) -> FastAPI:
+    every_pool = [*pools.values(), *following.values()]
     limits = Limits(
         max_connections=settings.max_connections,
         head_timeout_seconds=settings.head_timeout_seconds,
@@ -100,14 +105,14 @@ def _pages(settings: Settings, pools: Mapping[str, UpstreamPool]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        sweeping = asyncio.create_task(sweep_forever(pools.values()))
+        sweeping = asyncio.create_task(sweep_forever(every_pool))
         try:
             yield {LIMITS_STATE: limits}
         finally:
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
-            for pool in pools.values():
+            for pool in every_pool:
                 pool.close()
 
     pages = FastAPI(title="Pixelmint", version=VERSION, lifespan=lifespan, openapi_url=None, redirect_slashes=False)

@@ -39,6 +39,7 @@ class BoundedProtocol(HttpToolsProtocol):
     Attributes:
         gone: The client closed it, or we did.
         on_hangup: Called once when that happens.
+        on_stop: Called when the process stops: ends an answer that has no end of its own.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.gone = False
         self.on_hangup: Callable[[], None] | None = None
+        self.on_stop: Callable[[], None] | None = None
         self._limits: Limits = app_state.get(LIMITS_STATE) or Limits()
         self._check_timer: TimerHandle | None = None
         self._deadline = self.loop.time() + self._limits.head_timeout_seconds
@@ -80,6 +82,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._check_timer is not None:
             self._check_timer.cancel()
         self._hang_up()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.on_stop is not None:
+            self.on_stop()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:

@@ -20,11 +20,24 @@ logger = get_logger(__name__)
 
 
 class Proxy:
-    """The ASGI application behind ``/api/`` and ``/uploads/``."""
+    """The ASGI application behind ``/api/`` and ``/uploads/``.
+
+    Args:
+        pools: Connections to the services, for requests that are answered as soon as may be.
+        following: The same for those that wait for something to happen; their number is bounded by these pools alone.
+        identity: Checks tokens.
+        cors: Which web pages may call.
+        proxies: Whose ``X-Forwarded-*`` are believed.
+        max_body_bytes: Of a request.
+        max_requests: Being forwarded at once.
+        timeout_seconds: To the first byte of an answer.
+        slow_timeout_seconds: The same on routes that take their time.
+    """
 
     def __init__(
         self,
         pools: Mapping[str, UpstreamPool],
+        following: Mapping[str, UpstreamPool],
         *,
         identity: Identity,
         cors: CorsPolicy,
@@ -35,6 +48,7 @@ class Proxy:
         slow_timeout_seconds: float,
     ) -> None:
         self._pools = pools
+        self._following = following
         self._identity = identity
         self._cors = cors
         self._proxies = proxies
@@ -87,16 +101,18 @@ class Proxy:
             self._identity.user(head.authorizations)
         if head.length > self._max_body_bytes:
             raise PayloadTooLargeError
+        timeout_seconds = self._slow_timeout_seconds if route.slow else self._timeout_seconds
+        extra = [(b"x-request-id", head.request_id.encode()), NOSNIFF, *cors]
+        if head.method in route.following:
+            pool = self._following[route.upstream]
+            await exchange.run(pool, self._proxies, timeout_seconds=timeout_seconds, extra=extra)
+            return
         if self._free <= 0:
             raise ServiceUnavailableError
         self._free -= 1
         try:
-            await exchange.run(
-                self._pools[route.upstream],
-                self._proxies,
-                timeout_seconds=self._slow_timeout_seconds if route.slow else self._timeout_seconds,
-                extra=[(b"x-request-id", head.request_id.encode()), NOSNIFF, *cors],
-            )
+            pool = self._pools[route.upstream]
+            await exchange.run(pool, self._proxies, timeout_seconds=timeout_seconds, extra=extra)
         finally:
             self._free += 1
 

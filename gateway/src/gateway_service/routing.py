@@ -26,6 +26,9 @@ class Route:
 
     methods: frozenset[str] = METHODS
 
+    following: frozenset[str] = frozenset()
+    """Methods by which clients follow what happens (streams of events, long polls), for as long as it takes."""
+
 
 _SERVICES = {f"/api/{name}/".encode(): Route(name) for name in ("auth", "user", "coin", "image", "subscription")}
 
@@ -50,7 +53,7 @@ _EXACT = {
 _PREFIXES = (
     (b"/api/coin/webhooks/", Route("coin", public=True)),
     (b"/api/subscription/webhooks/", Route("subscription", public=True)),
-    (b"/api/image/generations/", Route("image", slow=True)),  # waited for with ?wait=
+    (b"/api/image/generations/", Route("image", slow=True, following=frozenset({"GET"}))),
     (b"/uploads/", Route("image", public=True, methods=_READING)),
 )
 

@@ -42,12 +42,15 @@ class Settings(CommonSettings):
     upstream_connections: int = Field(default=256, ge=1)
     """Connections to one service, and how many requests may wait for one."""
 
+    max_followers: int = Field(default=512, ge=1)
+    """Clients that follow a generation at once (``GET /api/image/generations/…``); one more is answered 503."""
+
     upstream_connect_timeout_seconds: float = Field(default=2.0, gt=0)
     upstream_timeout_seconds: float = Field(default=10.0, gt=0)
     """From the request's last byte to the answer's first."""
 
     generation_timeout_seconds: float = Field(default=120.0, gt=0)
-    """The same for ``POST /api/image/generate``."""
+    """The same for ``POST /api/image/generate`` and ``/api/image/generations/…``."""
 
     upstream_idle_timeout_seconds: float = Field(default=60.0, gt=0)
     """Longest pause within an answer."""

@@ -69,20 +69,25 @@ class ScriptedService:
     """Every byte of bodies, as soon as it is here."""
 
     closed: int = 0
-    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _connections: dict[asyncio.StreamWriter, asyncio.StreamReader] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def callers(self) -> int:
+        """Connections that the other side has not closed, whatever the handler is doing."""
+        return sum(not reader.at_eof() and reader.exception() is None for reader in self._connections.values())
+
     def close_connections(self) -> None:
-        for writer in self._writers:
+        for writer in self._connections:
             writer.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
-        self._writers.add(writer)
+        self._connections[writer] = reader
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:
@@ -97,7 +102,7 @@ class ScriptedService:
                         await self._answer(self.seen[-1], writer)
         finally:
             self.closed += 1
-            self._writers.discard(writer)
+            del self._connections[writer]
             writer.close()
 
     async def _answer(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -171,7 +176,7 @@ def gateway_settings(upstream_url: str, **overrides: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running_gateway(settings: Settings) -> AsyncIterator[int]:
+async def running_gateway(settings: Settings, *, graceful_seconds: int = 1) -> AsyncIterator[int]:
     """Serve the gateway on a free port of this machine, as ``__main__`` does; yields the port."""
     config = uvicorn.Config(
         create_app(settings),
@@ -182,7 +187,7 @@ async def running_gateway(settings: Settings) -> AsyncIterator[int]:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=graceful_seconds,
     )
     server = uvicorn.Server(config)
     with socket.socket() as listening:
