@@ -11,7 +11,17 @@ from typing import Any
 import jwt
 import pytest
 
-from common.auth import ISSUER, LEEWAY_SECONDS, USER_AUDIENCE, ServiceTokenVerifier, TokenVerifier
+from common.auth import (
+    ISSUER,
+    LEEWAY_SECONDS,
+    SERVICE_LEEWAY_SECONDS,
+    SERVICE_TOKEN_REUSE_SECONDS,
+    SERVICE_TOKEN_TTL_SECONDS,
+    USER_AUDIENCE,
+    ServiceTokenSigner,
+    ServiceTokenVerifier,
+    TokenVerifier,
+)
 from common.errors import ExpiredTokenError, ForbiddenError, InvalidTokenError
 from common.testing import TEST_SECRETS, service_token, user_token
 
@@ -164,3 +174,42 @@ def test_a_remembered_token_still_expires_and_stands_for_no_other() -> None:
     clock[0] = end + LEEWAY_SECONDS
     with pytest.raises(ExpiredTokenError):
         verifier.verify(token)
+
+
+def test_a_remembered_service_token_still_expires_and_is_for_one_operation() -> None:
+    clock = [float(NOW)]
+    key = TEST_SECRETS["service_secret"]
+    coin = ServiceTokenVerifier(key, audience="coin", now=lambda: clock[0])
+    token = ServiceTokenSigner(key, caller="image").sign(audience="coin", scope="coin:hold")
+    end = jwt.decode(token, options={"verify_signature": False})["exp"]
+    assert [coin.verify(token, scope="coin:hold") for _ in range(2)] == ["image", "image"]
+    with pytest.raises(ForbiddenError):
+        coin.verify(token, scope="coin:void")
+    with pytest.raises(InvalidTokenError):
+        coin.verify(token[:-4] + "AAAA", scope="coin:hold")
+    clock[0] = end + SERVICE_LEEWAY_SECONDS - 1
+    assert coin.verify(token, scope="coin:hold") == "image"
+    clock[0] = end + SERVICE_LEEWAY_SECONDS
+    with pytest.raises(ExpiredTokenError):
+        coin.verify(token, scope="coin:hold")
+
+
+def test_a_signed_token_is_sent_again_for_the_same_operation_while_it_is_young() -> None:
+    clock = [float(NOW)]
+    signer = ServiceTokenSigner(TEST_SECRETS["service_secret"], caller="image", now=lambda: clock[0])
+
+    def sign(scope: str = "coin:hold", audience: str = "coin") -> str:
+        return signer.sign(audience=audience, scope=scope)
+
+    first = sign()
+    assert first not in (sign("coin:void"), sign(audience="auth"))
+    clock[0] += SERVICE_TOKEN_REUSE_SECONDS - 1
+    assert sign() == first
+    clock[0] += 1
+    second = sign()
+    assert second != first
+    claims = jwt.decode(second, options={"verify_signature": False})
+    assert (claims["iat"], claims["exp"]) == (clock[0], clock[0] + SERVICE_TOKEN_TTL_SECONDS)
+    # A clock that is set back: the token would come from the future.
+    clock[0] -= 3600
+    assert sign() not in (first, second)

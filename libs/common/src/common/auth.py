@@ -1,7 +1,8 @@
 """Sign and check tokens: the users' access tokens, and the short-lived ones with which services call each other."""
 
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,8 +10,9 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import jwt
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer
+from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
@@ -25,12 +27,17 @@ ALGORITHM = "HS256"
 LEEWAY_SECONDS = 30
 SERVICE_TOKEN_TTL_SECONDS = 30
 SERVICE_TOKEN_MAX_TTL_SECONDS = 60
+SERVICE_TOKEN_REUSE_SECONDS = 10
+"""So long a caller sends the token that it signed for one operation again; 19 s of its life are left then."""
+
+SERVICE_LEEWAY_SECONDS = 5
 MAX_TOKEN_CHARACTERS = 4096
 
 REMEMBERED_TOKENS = 4096
 """So many users' tokens a process remembers as verified: a phone sends the same one with every request."""
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The `token` of register or login.")
+REMEMBERED_SERVICE_TOKENS = 256
+"""The same for service tokens: callers times operations times a few signatures each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,25 +140,48 @@ def _decode(token: str, secret: SecretStr, *, audience: str, leeway: int) -> dic
     return claims
 
 
-async def current_user(request: Request, _: Annotated[Any, Security(_bearer)]) -> CurrentUser:
-    """Return the user of a request; the gateway's word is never taken for it."""
-    verifier: TokenVerifier = request.app.state.token_verifier
-    return verifier.verify(bearer_token(request.headers))
+class _Bearer(SecurityBase):
+    """Says in the OpenAPI schema that a bearer token is wanted; a subclass checks it.
+
+    Scheme and check are one dependency because FastAPI pays for each one at every request.
+    """
+
+    def __init__(self) -> None:
+        self.model = HTTPBearer(bearerFormat="JWT", description="The `token` of register or login.")
+        self.scheme_name = "HTTPBearer"
 
 
-CurrentUserDep = Annotated[CurrentUser, Depends(current_user)]
+class _UserBearer(_Bearer):
+    async def __call__(self, request: Request) -> CurrentUser:
+        verifier: TokenVerifier = request.app.state.token_verifier
+        return verifier.verify(bearer_token(request.headers))
+
+
+CurrentUserDep = Annotated[CurrentUser, Depends(_UserBearer())]
+"""The user of a request; the gateway's word is never taken for it."""
 
 
 class ServiceTokenSigner:
     """Signs the tokens of one service's calls to others."""
 
-    def __init__(self, secret: SecretStr, *, caller: str) -> None:
+    def __init__(self, secret: SecretStr, *, caller: str, now: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._caller = caller
+        self._now = now
+        # By audience and scope; both are written in the code, so there are a few.
+        self._signed: dict[tuple[str, str], tuple[float, str]] = {}
 
     def sign(self, *, audience: str, scope: str) -> str:
-        """Sign a token for one operation (``scope``) of one service (``audience``), good for 30 s."""
-        now = int(datetime.now(UTC).timestamp())
+        """Return a token for one operation (``scope``) of one service (``audience``), good for 19 s to 30 s."""
+        now = self._now()
+        signed_at, token = self._signed.get((audience, scope), (-math.inf, ""))
+        # A clock set back would make the old token one of the future.
+        if not 0 <= now - signed_at < SERVICE_TOKEN_REUSE_SECONDS:
+            token = self._sign(audience, scope, int(now))
+            self._signed[audience, scope] = now, token
+        return token
+
+    def _sign(self, audience: str, scope: str, now: int) -> str:
         claims = {
             "sub": self._caller,
             "iss": ISSUER,
@@ -164,12 +194,23 @@ class ServiceTokenSigner:
         return jwt.encode(claims, self._secret.get_secret_value(), algorithm=ALGORITHM)
 
 
+@dataclass(frozen=True, slots=True)
+class _ServiceGrant:
+    """What a service token says."""
+
+    caller: str
+    scope: str | None
+    expires_at: float
+
+
 class ServiceTokenVerifier:
     """Checks the tokens of the services that call this one."""
 
-    def __init__(self, secret: SecretStr, *, audience: str) -> None:
+    def __init__(self, secret: SecretStr, *, audience: str, now: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._audience = audience
+        self._now = now
+        self._read = lru_cache(REMEMBERED_SERVICE_TOKENS)(self._verify)  # what is refused is not remembered
 
     def verify(self, token: str, *, scope: str) -> str:
         """Return the caller's name.
@@ -178,19 +219,30 @@ class ServiceTokenVerifier:
             InvalidTokenError: Not a service token for this service, or one that lives longer than 60 s.
             ForbiddenError: A good token for another operation.
         """
-        claims = _decode(token, self._secret, audience=self._audience, leeway=5)
+        grant = self._read(token)
+        if grant.expires_at <= self._now() - SERVICE_LEEWAY_SECONDS:
+            raise ExpiredTokenError
+        if grant.scope != scope:
+            raise ForbiddenError
+        return grant.caller
+
+    def _verify(self, token: str) -> _ServiceGrant:
+        claims = _decode(token, self._secret, audience=self._audience, leeway=SERVICE_LEEWAY_SECONDS)
         if not 0 < claims["exp"] - claims["iat"] <= SERVICE_TOKEN_MAX_TTL_SECONDS:
             raise InvalidTokenError
-        if claims.get("scope") != scope:
-            raise ForbiddenError
-        return str(claims["sub"])
+        return _ServiceGrant(str(claims["sub"]), claims.get("scope"), claims["exp"])
 
 
-def require_scope(scope: str) -> Callable[[Request, Any], Awaitable[str]]:
-    """Let only services in whose token names ``scope``; yields the caller's name."""
+class _ServiceBearer(_Bearer):
+    def __init__(self, scope: str) -> None:
+        super().__init__()
+        self._scope = scope
 
-    async def caller(request: Request, _: Annotated[Any, Security(_bearer)]) -> str:
+    async def __call__(self, request: Request) -> str:
         verifier: ServiceTokenVerifier = request.app.state.service_token_verifier
-        return verifier.verify(bearer_token(request.headers), scope=scope)
+        return verifier.verify(bearer_token(request.headers), scope=self._scope)
 
-    return caller
+
+def require_scope(scope: str) -> _ServiceBearer:
+    """Let only services in whose token names ``scope``; yields the caller's name."""
+    return _ServiceBearer(scope)
