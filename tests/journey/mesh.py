@@ -34,6 +34,7 @@ _SETTINGS = {
     "STABILITY_TIMEOUT_SECONDS": "8",
     # What a killed image service left behind is picked up after this long.
     "LEASE_SECONDS": "6",
+    "RECOVERY_INTERVAL_SECONDS": "0.5",
     # A purchase voided at Google Play is missed by nobody for long.
     "GOOGLE_PLAY_SWEEP_SECONDS": "2",
 }
