@@ -43,6 +43,15 @@ def test_lines_carry_their_request_and_come_in_order(capsys: pytest.CaptureFixtu
     configure_logging("test")
 
 
+def test_level_holds_for_our_lines_and_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("coin", "WARNING")
+    for logger in (get_logger("test.level"), logging.getLogger("library")):
+        logger.info("dropped")
+        logger.warning("kept")
+    assert [line["event"] for line in lines_of(capsys.readouterr().out)] == ["kept", "kept"]
+    configure_logging("test")
+
+
 SERVED = """
 import os, signal
 from common.logging import get_logger

@@ -4,11 +4,13 @@ Pure ASGI: Starlette's ``BaseHTTPMiddleware`` swallows disconnects and breaks co
 """
 
 import time
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +23,10 @@ logger = get_logger("http")
 
 REQUESTS = Counter("http_requests_total", "Requests answered", ["method", "route", "status"])
 SECONDS = Histogram("http_request_seconds", "Seconds to the end of the answer", ["method", "route"])
+
+_ID_NAME = REQUEST_ID_HEADER.lower().encode()
+_DEFAULTS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+"""Headers of an answer that does not set them itself; ASGI's names are in lower case."""
 
 _QUIET = ("/health", "/ready", "/metrics")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -46,10 +52,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answer = MutableHeaders(scope=message)
-                answer[REQUEST_ID_HEADER] = request_id
-                answer.setdefault("X-Content-Type-Options", "nosniff")
-                answer.setdefault("Cache-Control", "no-store")
+                message["headers"] = _completed(message.get("headers", ()), request_id)
             await send(message)
 
         try:
@@ -84,10 +87,25 @@ class RequestMiddleware:
         # The template, not the path: ids in a label would grow without bound.
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        REQUESTS.labels(method, route, status).inc()
-        SECONDS.labels(method, route).observe(seconds)
+        answered, took = _meters(method, route, status)
+        answered.inc()
+        took.observe(seconds)
         if route not in _QUIET:
             logger.info("request", method=method, route=route, status=status, milliseconds=round(seconds * 1000, 1))
+
+
+def _completed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    completed = [header for header in headers if header[0] != _ID_NAME]
+    given = {name for name, _ in completed}
+    completed.append((_ID_NAME, request_id.encode()))
+    completed += [header for header in _DEFAULTS if header[0] not in given]
+    return completed
+
+
+@lru_cache(maxsize=1024)
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    # Looking these two up takes longer than counting does.
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
 
 
 def _declared_length(headers: Headers) -> int:
