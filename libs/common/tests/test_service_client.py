@@ -7,7 +7,15 @@ import httpx
 import pytest
 
 from common.auth import ServiceTokenSigner, ServiceTokenVerifier
-from common.clients.coin import HOLD_SCOPE, CoinClient, InsufficientCoinsError
+from common.clients.coin import (
+    HOLD_SCOPE,
+    CoinClient,
+    HoldNotCapturedError,
+    HoldNotFoundError,
+    HoldResolvedError,
+    InsufficientCoinsError,
+    RefundTooLargeError,
+)
 from common.clients.subscription import Entitlement, SubscriptionClient
 from common.clock import utc_now
 from common.errors import ServiceUnavailableError, UpstreamError, UpstreamTimeoutError, error_body
@@ -158,3 +166,25 @@ async def test_the_stand_in_keeps_the_rules_of_holds() -> None:
     assert (coin.balance, coin.held) == (15, 0)
     await client.void(USER, key="late")
     assert coin.balance == 15
+
+
+async def test_the_stand_in_keeps_the_rules_of_refunds() -> None:
+    coin = FakeCoin(balance=25)
+    client = coin.client()
+    await client.hold(USER, 20, key="a")
+    with pytest.raises(HoldNotCapturedError):
+        await client.refund(USER, 1, hold_key="a", key="r1")
+    await client.capture(USER, 10, key="a")
+    for _ in range(2):
+        assert (await client.refund(USER, 6, hold_key="a", key="r1")).balance == 21
+    with pytest.raises(RefundTooLargeError):
+        await client.refund(USER, 5, hold_key="a", key="r2")
+    await client.refund(USER, 4, hold_key="a", key="r2")
+    assert (coin.balance, coin.refunded) == (25, {"a": 10})
+    with pytest.raises(UpstreamError):
+        await client.refund(USER, 5, hold_key="a", key="r2")
+    with pytest.raises(HoldNotFoundError):
+        await client.refund(USER, 1, hold_key="b", key="r3")
+    await client.void(USER, key="b")
+    with pytest.raises(HoldResolvedError):
+        await client.refund(USER, 1, hold_key="b", key="r3")

@@ -138,6 +138,7 @@ async def test_each_operation_wants_its_scope(client: httpx.AsyncClient, ada: st
         "coin:hold": ("POST", "holds", {"userId": ada, "coins": 1, "key": "k"}),
         "coin:capture": ("POST", "captures", {"userId": ada, "coins": 1, "key": "k"}),
         "coin:void": ("POST", "voids", {"userId": ada, "key": "k2"}),
+        "coin:refund": ("POST", "refunds", {"userId": ada, "coins": 1, "holdKey": "k", "key": "r"}),
     }
     for wanted, (method, path, body) in calls.items():
         for scope in (*calls, "coin:credit"):

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from coin_service.earning import EarningService
 from coin_service.holds import HoldService
 from coin_service.purchases import PurchaseService
+from coin_service.refunds import RefundService
 from coin_service.service import CoinService
 from common.auth import CurrentUser, CurrentUserDep
 from common.clients.auth import AccountNotFoundError
@@ -45,8 +46,14 @@ async def hold_service(request: Request) -> HoldService:
     return service
 
 
+async def refund_service(request: Request) -> RefundService:
+    service: RefundService = request.app.state.refund_service
+    return service
+
+
 WalletOwnerDep = Annotated[CurrentUser, Depends(wallet_owner)]
 CoinServiceDep = Annotated[CoinService, Depends(coin_service)]
 EarningServiceDep = Annotated[EarningService, Depends(earning_service)]
 PurchaseServiceDep = Annotated[PurchaseService, Depends(purchase_service)]
 HoldServiceDep = Annotated[HoldService, Depends(hold_service)]
+RefundServiceDep = Annotated[RefundService, Depends(refund_service)]

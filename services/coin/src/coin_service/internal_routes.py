@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path
 
-from coin_service.dependencies import CoinServiceDep, HoldServiceDep
+from coin_service.dependencies import CoinServiceDep, HoldServiceDep, RefundServiceDep
 from coin_service.models import Entry
 from common.auth import require_scope
 from common.clients.auth import AccountNotFoundError
@@ -12,12 +12,16 @@ from common.clients.coin import (
     CAPTURE_SCOPE,
     HOLD_SCOPE,
     READ_SCOPE,
+    REFUND_SCOPE,
     VOID_SCOPE,
     CaptureRequest,
+    HoldNotCapturedError,
     HoldNotFoundError,
     HoldRequest,
     HoldResolvedError,
     InsufficientCoinsError,
+    RefundRequest,
+    RefundTooLargeError,
     VoidRequest,
     Wallet,
 )
@@ -64,6 +68,18 @@ async def capture(body: CaptureRequest, holds: HoldServiceDep) -> Envelope[Walle
 async def void(body: VoidRequest, holds: HoldServiceDep) -> Envelope[Wallet]:
     """Give a hold back whole, or refuse it before it comes."""
     return ok(_wallet(await holds.void(body.user_id, key=body.key)))
+
+
+@router.post(
+    "/refunds",
+    dependencies=[Depends(require_scope(REFUND_SCOPE))],
+    responses=responses(
+        HoldNotFoundError, HoldNotCapturedError, HoldResolvedError, RefundTooLargeError, IdempotencyKeyReusedError
+    ),
+)
+async def refund(body: RefundRequest, refunds: RefundServiceDep) -> Envelope[Wallet]:
+    """Give coins of a captured hold back, never more than were taken."""
+    return ok(_wallet(await refunds.refund(body.user_id, body.coins, hold_key=body.hold_key, key=body.key)))
 
 
 def _wallet(last: Entry) -> Wallet:

@@ -24,6 +24,7 @@ from coin_service.play_voids import PlayVoids
 from coin_service.prices import Prices
 from coin_service.providers.stripe import StripeProvider
 from coin_service.purchases import PurchaseService
+from coin_service.refunds import RefundService
 from coin_service.returns import ReturnStore
 from coin_service.rewards import RewardService
 from coin_service.service import CoinService
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             app.state.reward_service = rewards
             app.state.inbox_worker = worker
             app.state.hold_service = HoldService(ledger)
+            app.state.refund_service = RefundService(ledger)
             app.state.purchase_service = PurchaseService(
                 ledger, {"stripe": stripe_payments, "google_play": vendors.play}, payments, consumption
             )

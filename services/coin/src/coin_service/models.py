@@ -70,6 +70,12 @@ class Draft(BaseModel):
     """The ``payment_id`` whose coins this takes back or gives again."""
     taken_back: int | None = None
     """Of a payment: how many of its coins have been taken back so far, since the money went back."""
+    refunds: str | None = None
+    """The hold's key whose captured coins this gives back."""
+    refund_number: int | None = None
+    """1, 2, 3… among the refunds of one capture; unique, so that two at once cannot give back the same coins."""
+    refunded: int | None = None
+    """How many coins of the capture have been given back, these included."""
     debt_change: int = 0
     """Coins to be taken that the wallet did not have; negative once they are taken."""
     reason: str | None = None

@@ -32,6 +32,8 @@ VALIDATOR: Document = {
             "held": _LONG,
             "debt": _LONG,
             "taken_back": _LONG,
+            "refund_number": {"bsonType": "long", "minimum": 1},
+            "refunded": _LONG,
             "position": {"bsonType": "long", "minimum": 1},
             "type_position": {"bsonType": "long", "minimum": 1},
             "remaining_today": _LONG,
@@ -56,7 +58,7 @@ class LedgerStore:
 
     async def ensure_schema(self) -> None:
         """Make the indexes and the validator; harmless when they are there."""
-        optional = ("resolves", "payment_id", "adjusts", "position", "type")
+        optional = ("resolves", "payment_id", "adjusts", "refunds", "position", "type")
         only_with = {name: {name: {"$exists": True}} for name in optional}
         await self._entries.create_indexes(
             [
@@ -67,6 +69,13 @@ class LedgerStore:
                 IndexModel("resolves", name="resolves", unique=True, partialFilterExpression=only_with["resolves"]),
                 # A payment credits one wallet, once.
                 IndexModel("payment_id", name="payment", unique=True, partialFilterExpression=only_with["payment_id"]),
+                # Of two refunds computed from the same one before, a single one gets in.
+                IndexModel(
+                    [("refunds", ASCENDING), ("refund_number", DESCENDING)],
+                    name="refunds",
+                    unique=True,
+                    partialFilterExpression=only_with["refunds"],
+                ),
                 IndexModel(
                     [("adjusts", ASCENDING), ("seq", DESCENDING)],
                     name="adjustments",
@@ -87,7 +96,7 @@ class LedgerStore:
         await self._database.command("collMod", "entries", validator=VALIDATOR)
 
     async def append(self, entry: Entry) -> bool:
-        """Insert ``entry``; ``False`` if another entry took its ``seq``, ``key``, hold or payment first."""
+        """Insert ``entry``; ``False`` if another entry took its ``seq``, ``key``, hold, payment or refund first."""
         try:
             await self._entries.insert_one(to_document(entry))
         except DuplicateKeyError:
@@ -123,6 +132,11 @@ class LedgerStore:
         hold = next((entry for entry in entries if entry.key == key), None)
         end = next((entry for entry in entries if entry.resolves == key), None)
         return hold, end
+
+    async def find_last_refund(self, hold_key: str) -> Entry | None:
+        """Return the newest entry that gave coins of a captured hold back; it carries how many in all."""
+        document = await self._entries.find_one({"refunds": hold_key}, sort=[("refund_number", DESCENDING)])
+        return None if document is None else from_document(document)
 
     async def list_entries(self, user_id: str, type_: EntryType | None, *, below: int, limit: int) -> list[Entry]:
         """Return listed entries with a position under ``below``, newest first.

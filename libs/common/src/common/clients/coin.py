@@ -13,6 +13,7 @@ from common.schemas import Coins, ObjectIdStr, ReadModel, RequestModel, Text
 HOLD_SCOPE = "coin:hold"
 CAPTURE_SCOPE = "coin:capture"
 VOID_SCOPE = "coin:void"
+REFUND_SCOPE = "coin:refund"
 READ_SCOPE = "coin:read"
 
 
@@ -36,6 +37,20 @@ class HoldNotFoundError(NotFoundError):
 
     code = "hold_not_found"
     message = "These coins were never set aside."
+
+
+class HoldNotCapturedError(ConflictError):
+    """The hold is still open: void it, or capture less."""
+
+    code = "hold_not_captured"
+    message = "These coins were not taken yet."
+
+
+class RefundTooLargeError(ConflictError):
+    """More than is left of what was taken; nothing moved. Details: ``captured`` and ``refunded`` in coins."""
+
+    code = "refund_too_large"
+    message = "This is more than was paid."
 
 
 HoldKey = Annotated[Text, StringConstraints(min_length=1, max_length=300)]
@@ -67,6 +82,16 @@ class VoidRequest(RequestModel):
     key: HoldKey
 
 
+class RefundRequest(RequestModel):
+    """Give ``coins`` of a captured hold back; all refunds of it together are at most what was captured."""
+
+    user_id: ObjectIdStr
+    coins: Coins
+    hold_key: HoldKey
+    key: HoldKey
+    """Of this refund; the same key again is the same refund."""
+
+
 class Wallet(ReadModel):
     """What a user has: ``balance`` can be spent now, ``held`` is set aside; both in coins."""
 
@@ -78,7 +103,14 @@ class CoinClient(ServiceClient):
     """Every call may be repeated: reads, and writes under a key."""
 
     service = "coin"
-    raises = (InsufficientCoinsError, HoldResolvedError, HoldNotFoundError, AccountNotFoundError)
+    raises = (
+        InsufficientCoinsError,
+        HoldResolvedError,
+        HoldNotFoundError,
+        HoldNotCapturedError,
+        RefundTooLargeError,
+        AccountNotFoundError,
+    )
 
     async def wallet(self, user_id: str) -> Wallet:
         answer = await self._call("GET", f"/internal/wallets/{path_segment(user_id)}", scope=READ_SCOPE)
@@ -114,3 +146,15 @@ class CoinClient(ServiceClient):
         """
         body = VoidRequest(user_id=user_id, key=key)
         return self._parse(Wallet, await self._call("POST", "/internal/voids", scope=VOID_SCOPE, body=body))
+
+    async def refund(self, user_id: str, coins: int, *, hold_key: str, key: str) -> Wallet:
+        """Give ``coins`` back that were captured of the hold ``hold_key``, once under ``key``.
+
+        Raises:
+            HoldNotFoundError: There is no such hold.
+            HoldNotCapturedError: It is still open.
+            HoldResolvedError: It was given back whole; nothing was ever taken.
+            RefundTooLargeError: More than is left of what was captured.
+        """
+        body = RefundRequest(user_id=user_id, coins=coins, hold_key=hold_key, key=key)
+        return self._parse(Wallet, await self._call("POST", "/internal/refunds", scope=REFUND_SCOPE, body=body))

@@ -7,16 +7,25 @@ import httpx
 
 from common.auth import ServiceTokenSigner
 from common.clients.auth import AccountNotFoundError
-from common.clients.coin import CoinClient, HoldNotFoundError, HoldResolvedError, InsufficientCoinsError
-from common.errors import ServiceError, error_body
+from common.clients.coin import (
+    CoinClient,
+    HoldNotCapturedError,
+    HoldNotFoundError,
+    HoldResolvedError,
+    InsufficientCoinsError,
+    RefundTooLargeError,
+)
+from common.errors import IdempotencyKeyReusedError, ServiceError, error_body
 from common.testing.apps import TEST_SECRETS
 
 
 class FakeCoin:
-    """One wallet for everybody; holds, captures and voids by the real rules.
+    """One wallet for everybody; holds, captures, voids and refunds by the real rules.
 
     Attributes:
         balance: Coins that can be spent.
+        captured: By hold, how many coins were taken.
+        refunded: By hold, how many of them were given back.
         has_account: ``False`` for somebody who is gone and never had a wallet.
         fail_next: Statuses or errors with which the next calls are answered instead, first one first.
     """
@@ -25,9 +34,11 @@ class FakeCoin:
         self.balance = balance
         self.has_account = True
         self.captured: dict[str, int] = {}
+        self.refunded: dict[str, int] = {}
         self.fail_next: list[int | ServiceError] = []
         self._holds: dict[str, int] = {}
         self._ended: dict[str, str] = {}
+        self._refunds: dict[str, tuple[str, int]] = {}
 
     @property
     def held(self) -> int:
@@ -59,6 +70,8 @@ class FakeCoin:
                     self._capture(body["key"], body["coins"])
                 case "voids":
                     self._void(body["key"])
+                case "refunds":
+                    self._refund(body["holdKey"], body["key"], body["coins"])
         except ServiceError as error:
             return httpx.Response(error.status, json=error_body(error.code, error.message, error.details, "test"))
         return httpx.Response(200, json={"success": True, "data": {"balance": self.balance, "held": self.held}})
@@ -90,3 +103,21 @@ class FakeCoin:
         if key not in self._ended:
             self.balance += self._holds.get(key, 0)
             self._ended[key] = "void"
+
+    def _refund(self, hold_key: str, key: str, coins: int) -> None:
+        if key in self._refunds:
+            if self._refunds[key] != (hold_key, coins):
+                raise IdempotencyKeyReusedError
+            return
+        if self._ended.get(hold_key) == "void":
+            raise HoldResolvedError
+        if hold_key not in self._holds:
+            raise HoldNotFoundError
+        if hold_key not in self.captured:
+            raise HoldNotCapturedError
+        captured, refunded = self.captured[hold_key], self.refunded.get(hold_key, 0)
+        if coins > captured - refunded:
+            raise RefundTooLargeError(details={"captured": captured, "refunded": refunded})
+        self.refunded[hold_key] = refunded + coins
+        self.balance += coins
+        self._refunds[key] = (hold_key, coins)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from coin_service.audit.chain import Chain
+from coin_service.audit.documents import coins
 from coin_service.audit.report import Fault, Report
 from coin_service.audit.scan import UNIQUE_INDEXES, LedgerScan
 from common.mongo import Document
@@ -48,6 +49,7 @@ class Auditor:
             worked = time.perf_counter() - began
             await self._check_payments(batch)
             await self._check_clawbacks(batch)
+            await self._check_refunds(batch)
             if self._on_batch is not None:
                 await self._on_batch(self._report)
             await asyncio.sleep(worked * (1 / self._share - 1))
@@ -76,7 +78,7 @@ class Auditor:
         self._chain = None
 
     async def _check_unique(self, missing: list[str]) -> None:
-        """Where the database does not keep a rule itself, look for what broke it; ``wallet`` is checked by counting."""
+        """Where the database does not keep a rule itself, look for what broke it; what is numbered is counted."""
         for name in missing:
             fields = UNIQUE_INDEXES[name]
             self._tell(Fault("index", f"the unique index {name!r} on {', '.join(fields)} is missing"))
@@ -114,6 +116,19 @@ class Auditor:
             bought = int(first.get("amount", 0)) + int(first.get("taken_back") or 0)
             if int(entry.get("taken_back") or 0) > bought:
                 self._tell_of(entry, "clawback", f"more is taken back of {payment_id} than the {bought} coins bought")
+
+    async def _check_refunds(self, batch: list[Document]) -> None:
+        """What is given back was captured, from the same user, and no more than that."""
+        refunds = [entry for entry in batch if entry.get("refunds") is not None]
+        if not refunds:
+            return
+        captures = await self._scan.captures([entry["refunds"] for entry in refunds])
+        for entry in refunds:
+            name, capture = entry["refunds"], captures.get(entry["refunds"], {})
+            if capture.get("kind") != "capture" or capture.get("user_id") != entry.get("user_id"):
+                self._tell_of(entry, "refund", f"nothing was captured of {name!r} in this wallet")
+            elif coins(entry, "refunded") > coins(capture, "amount"):
+                self._tell_of(entry, "refund", f"more is given back of {name!r} than the {capture['amount']} captured")
 
     def _tell_of(self, entry: Document, rule: str, message: str) -> None:
         self._tell(Fault(rule, message, entry.get("user_id"), entry.get("seq"), str(entry["_id"])))

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from coin_service.audit.chain import FIELDS
+from coin_service.audit.documents import FIELDS
 from common.mongo import ASCENDING, DESCENDING, Database, Document
 
 BATCH_ENTRIES = 500
@@ -13,6 +13,7 @@ UNIQUE_INDEXES = {
     "key": ("key",),
     "resolves": ("resolves",),
     "payment": ("payment_id",),
+    "refunds": ("refunds", "refund_number"),
 }
 """By name; each is one of the ledger's rules, kept by the database itself."""
 
@@ -64,6 +65,11 @@ class LedgerScan:
         """Return the entries that credited these payments, by payment."""
         entries = self._entries.find({"payment_id": {"$in": list(payment_ids)}}, dict.fromkeys(FIELDS, 1))
         return {document["payment_id"]: document async for document in entries}
+
+    async def captures(self, hold_keys: Sequence[str]) -> dict[str, Document]:
+        """Return what ended these holds, captures or voids, by hold."""
+        entries = self._entries.find({"resolves": {"$in": list(hold_keys)}}, dict.fromkeys(FIELDS, 1))
+        return {document["resolves"]: document async for document in entries}
 
     async def uncredited_payments(self) -> AsyncIterator[Document]:
         """Yield the purchases that were consumed at the vendor although no entry credits them."""
