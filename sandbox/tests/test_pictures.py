@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sandbox_service.pictures.draw import Commission, draw, draw_png
+from sandbox_service.pictures.draw import Commission, draw, draw_file
 from sandbox_service.pictures.styles import PAINTERS, StylePreset
 from sandbox_service.stability.orders import SIZES
 
@@ -32,8 +32,8 @@ def test_every_style_has_its_painter() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_same_commission_same_bytes_and_every_part_counts(style: StylePreset | None) -> None:
-    first = draw_png(commission(style))
-    assert first == draw_png(commission(style))
+    first = draw_file(commission(style))
+    assert first == draw_file(commission(style))
 
     picture = Image.open(io.BytesIO(first))
     assert picture.size == (832, 1216)
@@ -78,7 +78,7 @@ def test_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     figures = []
     for style in STYLES:
         started = time.thread_time()
-        size = len(draw_png(Commission("a mountain at sunset", style, 1, 1024, 1024)))
+        size = len(draw_file(Commission("a mountain at sunset", style, 1, 1024, 1024)))
         figures.append(f"{style!s:18} {(time.thread_time() - started) * 1000:4.0f} ms {size // 1024:5d} KiB")
     with capsys.disabled():
         print("\n1024x1024, one core, PNG included:", *figures, sep="\n  ")  # noqa: T201

@@ -1,5 +1,6 @@
 """What the vendors were asked, for tests to read."""
 
+import contextlib
 import json
 from collections import deque
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from starlette.types import Scope
 
 from common.clock import format_timestamp, utc_now
+from sandbox_service.multipart import is_multipart, parse_multipart
 
 MAX_CALLS = 2000
 MAX_BODY_BYTES = 8192
@@ -79,6 +81,10 @@ def _readable(body: bytes, content_type: str) -> Any:
         return None
     if "x-www-form-urlencoded" in content_type:
         return _masked(parse_qsl(body[:MAX_BODY_BYTES].decode("utf-8", "replace"), keep_blank_values=True))
+    if is_multipart(content_type) and len(body) <= MAX_BODY_BYTES:
+        with contextlib.suppress(ValueError):
+            parts = parse_multipart(body, content_type)
+            return _masked((part.name, part.content.decode("utf-8", "replace")) for part in parts)
     if len(body) <= MAX_BODY_BYTES:
         try:
             return json.loads(body, parse_constant=str)

@@ -10,6 +10,9 @@ from pydantic.alias_generators import to_camel
 
 MAX_FAULTS = 500
 
+ONE_PICTURE = "generate."
+"""Operations that draw one picture a call: of several to be withheld the next calls have the others."""
+
 VendorName = Literal["stability", "stripe", "google_play", "google_oauth", "admob"]
 
 
@@ -69,6 +72,10 @@ class FaultBoard:
                     del self._faults[index]
                 else:
                     self._faults[index] = (fault, left - 1)
+                if fault.filtered and operation.startswith(ONE_PICTURE):
+                    more = fault.model_copy(update={"filtered": fault.filtered - 1})
+                    if more.filtered:
+                        self._faults.appendleft((more, 1))
                 return fault
         return None
 

@@ -19,6 +19,7 @@ from sandbox_service.google import oauth, publisher
 from sandbox_service.pictures.studio import Studio
 from sandbox_service.settings import Settings
 from sandbox_service.stability import routes as stability
+from sandbox_service.stability import v2beta
 from sandbox_service.state import Sandbox
 from sandbox_service.stripe import routes as stripe
 from sandbox_service.vendor import VendorRoute
@@ -28,6 +29,7 @@ logger = get_logger(__name__)
 # Stability and Stripe share /v1; Stripe's last route answers what neither has.
 VENDOR_ROUTES: list[VendorRoute] = [
     *stability.routes,
+    *v2beta.routes,
     *stripe.routes,
     *oauth.routes,
     *publisher.routes,
@@ -35,7 +37,7 @@ VENDOR_ROUTES: list[VendorRoute] = [
 ]
 
 STANDS_IN_FOR = {
-    "stability": "https://api.stability.ai (v1)",
+    "stability": "https://api.stability.ai (v1, v2beta)",
     "stripe": "https://api.stripe.com (v1)",
     "google_oauth": "https://oauth2.googleapis.com/token",
     "google_play": "https://androidpublisher.googleapis.com (v3)",

@@ -1,6 +1,8 @@
-"""From a commission to a PNG."""
+"""From a commission to a file."""
 
+import io
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -9,6 +11,8 @@ from sandbox_service.pictures.brief import read_brief
 from sandbox_service.pictures.finishes import blurred
 from sandbox_service.pictures.png import encode
 from sandbox_service.pictures.styles import PAINTERS, StylePreset
+
+Format = Literal["png", "jpeg", "webp"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Commission:
     width: int
     height: int
     blurred: bool = False
+    format: Format = "png"
 
 
 def draw(commission: Commission) -> Image.Image:
@@ -29,5 +34,10 @@ def draw(commission: Commission) -> Image.Image:
     return blurred(picture) if commission.blurred else picture
 
 
-def draw_png(commission: Commission) -> bytes:
-    return encode(np.asarray(draw(commission)))
+def draw_file(commission: Commission) -> bytes:
+    picture = draw(commission)
+    if commission.format == "png":
+        return encode(np.asarray(picture))
+    written = io.BytesIO()
+    picture.save(written, commission.format)
+    return written.getvalue()

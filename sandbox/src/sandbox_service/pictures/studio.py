@@ -5,7 +5,7 @@ import ctypes
 import gc
 from concurrent.futures import ThreadPoolExecutor
 
-from sandbox_service.pictures.draw import Commission, draw_png
+from sandbox_service.pictures.draw import Commission, draw_file
 
 MAX_WAITING = 200
 """Pictures admitted and not yet drawn; beyond it the vendor's rate limit answers, so that memory stays bounded."""
@@ -56,11 +56,11 @@ class Studio:
             raise StudioBusyError
 
     async def draw(self, commission: Commission) -> bytes:
-        """The picture as PNG."""
+        """The picture as a file."""
         loop = asyncio.get_running_loop()
         self._waiting += 1
         try:
-            return await loop.run_in_executor(self._threads, draw_png, commission)
+            return await loop.run_in_executor(self._threads, draw_file, commission)
         finally:
             self._waiting -= 1
             if self._cleaning is not None:

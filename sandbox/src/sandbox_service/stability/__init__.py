@@ -1,1 +1,1 @@
-"""Stability AI REST API v1: https://platform.stability.ai/docs/api-reference."""
+"""Stability AI REST API v1 and v2beta: https://platform.stability.ai/docs/api-reference."""

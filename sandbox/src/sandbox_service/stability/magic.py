@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 MAX_SLOW_MS = 120_000
 
+ALL = 1_000_000
+"""More pictures than any order has."""
+
 _WORD = re.compile(r"\[sandbox:([a-z-]+?)(?:-(\d{1,6}))?\]", re.IGNORECASE)
 
 
@@ -19,6 +22,8 @@ class Magic:
     garbage: bool = False
     status: int | None = None
     delay_ms: int = 0
+    foreign_language: bool = False
+    public_figure: bool = False
 
 
 def read_magic(text: str) -> Magic:
@@ -29,12 +34,14 @@ def read_magic(text: str) -> Magic:
         status = 500
     return Magic(
         moderated="moderated" in words,
-        filtered=(words["filtered"] or 10) if "filtered" in words else 0,
+        filtered=(words["filtered"] or ALL) if "filtered" in words else 0,
         failed="failed" in words,
         broken="broken-picture" in words,
         garbage="garbage" in words,
         status=status,
         delay_ms=min(words.get("slow") or 0, MAX_SLOW_MS),
+        foreign_language="foreign-language" in words,
+        public_figure="public-figure" in words,
     )
 
 

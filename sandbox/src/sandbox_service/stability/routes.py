@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox_service.pictures.draw import Commission
 from sandbox_service.pictures.studio import Studio, StudioBusyError
-from sandbox_service.stability.errors import StabilityError, bare_error
+from sandbox_service.stability.account import V1_CREDITS
+from sandbox_service.stability.errors import StabilityError, authorize, bare_error
 from sandbox_service.stability.magic import Magic, read_magic, without_magic
 from sandbox_service.stability.orders import ENGINE, TextToImage, read_order
 from sandbox_service.vendor import Handler, VendorRoute, fault_of, sandbox_of
@@ -36,7 +37,7 @@ class Artifact:
 
 async def text_to_image(request: Request) -> Response:
     """Draw up to ten pictures of one order."""
-    _authorize(request)
+    authorize(request, StabilityError)
     engine = request.path_params["engine"]
     if engine != ENGINE:
         raise StabilityError(404, "not_found", f"The specified engine (ID {engine}) was not found.")
@@ -53,7 +54,7 @@ async def text_to_image(request: Request) -> Response:
             400, "invalid_prompts", "Invalid prompts detected: one or more prompts contain filtered words."
         )
     sandbox = sandbox_of(request)
-    if not sandbox.stability.can_pay(order.samples):
+    if not sandbox.stability.can_pay(order.samples * V1_CREDITS):
         raise StabilityError(
             429, "insufficient_balance", "Your organization does not have enough balance to request this action."
         )
@@ -65,7 +66,8 @@ async def text_to_image(request: Request) -> Response:
         artifacts = await _draw_all(sandbox.studio, order, magic, filtered)
     except StudioBusyError:
         return bare_error(429)
-    sandbox.stability.charge(sum(artifact.finish_reason == "SUCCESS" for artifact in artifacts))
+    delivered = sum(artifact.finish_reason == "SUCCESS" for artifact in artifacts)
+    sandbox.stability.charge(delivered * V1_CREDITS)
     if as_png:
         only = artifacts[0]
         headers = {"Finish-Reason": only.finish_reason, "Seed": str(only.seed)}
@@ -100,12 +102,12 @@ async def _draw_all(studio: Studio, order: TextToImage, magic: Magic, filtered: 
 
 
 async def balance(request: Request) -> Response:
-    _authorize(request)
+    authorize(request, StabilityError)
     return JSONResponse({"credits": sandbox_of(request).stability.credits})
 
 
 async def account(request: Request) -> Response:
-    _authorize(request)
+    authorize(request, StabilityError)
     organization = {"id": "org-sandbox", "name": "Pixelmint sandbox", "role": "OWNER", "is_default": True}
     return JSONResponse(
         {
@@ -118,7 +120,7 @@ async def account(request: Request) -> Response:
 
 
 async def engines(request: Request) -> Response:
-    _authorize(request)
+    authorize(request, StabilityError)
     return JSONResponse(
         [
             {
@@ -129,15 +131,6 @@ async def engines(request: Request) -> Response:
             }
         ]
     )
-
-
-def _authorize(request: Request) -> None:
-    header = request.headers.get("authorization", "")
-    if not header:
-        raise StabilityError(401, "unauthorized", "missing authorization header")
-    scheme, _, key = header.partition(" ")
-    if scheme.lower() != "bearer" or not key.strip().startswith("sk-"):
-        raise StabilityError(401, "unauthorized", "Incorrect API key provided")
 
 
 def _wants_png(request: Request) -> bool:
