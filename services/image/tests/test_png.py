@@ -10,7 +10,8 @@ import pytest
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from image_service.png import DIGITAL_SOURCE_TYPE, SIGNATURE, checked, marked
+from image_service.marks import DIGITAL_SOURCE_TYPE
+from image_service.png import SIGNATURE, checked, marked
 from image_service.testing import draw_png
 
 
@@ -69,19 +70,23 @@ def test_what_the_vendor_wrote_beside_the_picture_is_left_out() -> None:
 
 def test_a_marked_picture_passes_the_check() -> None:
     png = marked(draw_png(64, 32))
-    assert checked(png, width=64, height=32) == png
+    sound = checked(png)
+    assert (sound.png, sound.width, sound.height) == (png, 64, 32)
+    assert checked(png, size=(64, 32)) == sound
 
 
 def test_a_bomb_stays_shut() -> None:
     bomb = SIGNATURE + header(60_000, 60_000) + chunk(b"IDAT", zlib.compress(bytes(1_000_000))) + chunk(b"IEND", b"")
     with pytest.raises(ValueError, match="size"):
-        checked(bomb, width=1024, height=1024)
+        checked(bomb)
+    with pytest.raises(ValueError, match="size"):
+        checked(bomb)
 
 
 def test_more_pixels_than_its_header_says_are_not_unpacked() -> None:
     rows = zlib.compress(bytes(50_000_000), 9)
     png = SIGNATURE + header(8, 8) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    assert checked(png, width=8, height=8) == png
+    assert checked(png, size=(8, 8)).png == png
 
 
 @pytest.mark.parametrize(
@@ -104,7 +109,7 @@ def test_more_pixels_than_its_header_says_are_not_unpacked() -> None:
 )
 def test_what_is_no_picture(data: bytes) -> None:
     with pytest.raises(ValueError, match="PNG"):
-        checked(data, width=8, height=8)
+        checked(data, size=(8, 8))
 
 
 @pytest.mark.parametrize(
@@ -119,4 +124,4 @@ def test_another_format_in_a_pngs_place(tmp_path: Path) -> None:
     written = io.BytesIO()
     Pillow.new("RGB", (8, 8)).save(written, "JPEG")
     with pytest.raises(ValueError, match="PNG"):
-        checked(written.getvalue(), width=8, height=8)
+        checked(written.getvalue(), size=(8, 8))

@@ -1,8 +1,10 @@
 """What can go wrong with pictures."""
 
 from common.errors import (
+    FieldError,
     ForbiddenError,
     NotFoundError,
+    ServiceError,
     ServiceUnavailableError,
     TooManyRequestsError,
     UpstreamError,
@@ -24,28 +26,55 @@ class ContentRejectedError(ForbiddenError):
     message = "This prompt was refused by the content filter. You were not charged."
 
 
-class ProviderFailedError(UpstreamError):
+class PromptLanguageError(FieldError):
+    """The engine does not know the language of the prompt."""
+
+    code = "prompt_language_unsupported"
+    message = "Please write the prompt in English. You were not charged."
+    field = "prompt"
+
+
+class ProviderError(ServiceError):
+    """The engine did not deliver.
+
+    Attributes:
+        is_repeatable: The same order may go well if it is sent again, while there is time; otherwise it would only
+            be refused again.
+    """
+
+    is_repeatable: bool = False
+
+
+class ProviderFailedError(ProviderError, UpstreamError):
     """The engine refused us or answered what cannot be used; nothing was charged."""
 
     code = "provider_failed"
     message = "The pictures could not be drawn. You were not charged."
 
+    def __init__(self, message: str | None = None, *, is_repeatable: bool = False) -> None:
+        super().__init__(message)
+        self.is_repeatable = is_repeatable
 
-class ProviderUnavailableError(ServiceUnavailableError):
+
+class ProviderUnavailableError(ProviderError, ServiceUnavailableError):
     """The engine is away, overloaded, or out of credit; nothing was charged."""
 
     code = "provider_unavailable"
     message = "Pictures cannot be drawn right now. You were not charged. Please try again in a moment."
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: int = 10) -> None:
-        super().__init__(message, retry_after_seconds=retry_after_seconds)
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: int = 10, is_repeatable: bool = False
+    ) -> None:
+        ServiceUnavailableError.__init__(self, message, retry_after_seconds=retry_after_seconds)
+        self.is_repeatable = is_repeatable
 
 
-class ProviderTimeoutError(UpstreamTimeoutError):
+class ProviderTimeoutError(ProviderError, UpstreamTimeoutError):
     """The engine took too long; nothing was charged."""
 
     code = "provider_timeout"
     message = "Drawing the pictures took too long. You were not charged. Please try again."
+    is_repeatable = True
 
 
 class StorageUnavailableError(ServiceUnavailableError):

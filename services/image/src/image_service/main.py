@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from common.app import create_service_app
 from common.clients.coin import CoinClient
 from common.clients.subscription import SubscriptionClient
-from common.http import open_http_client, open_service_client
+from common.http import open_service_client
 from common.mongo import open_database
 from common.settings import load_settings
 from image_service import internal_routes
@@ -19,7 +19,7 @@ from image_service.files import PictureFiles
 from image_service.funds import Funds
 from image_service.gallery import Gallery
 from image_service.places import Places
-from image_service.providers.stability_v1 import StabilityV1
+from image_service.providers.stability import open_engine
 from image_service.recovery import Recovery, at_work
 from image_service.routes import router, uploads
 from image_service.runner import GenerationRunner
@@ -67,20 +67,7 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
             subscription = await opened.enter_async_context(
                 open_service_client(settings.subscription_url, settings, transport=transport)
             )
-            engine = await opened.enter_async_context(
-                open_http_client(
-                    settings.stability_api_base,
-                    timeout_seconds=settings.stability_timeout_seconds,
-                    connect_timeout_seconds=settings.http_connect_timeout_seconds,
-                    headers={
-                        "Authorization": f"Bearer {settings.stability_api_key.get_secret_value()}",
-                        "Accept": "application/json",
-                        "Accept-Encoding": "identity",
-                        "Stability-Client-ID": "pixelmint",
-                    },
-                    transport=transport,
-                )
-            )
+            provider = await opened.enter_async_context(open_engine(settings, transport=transport))
             generations = GenerationStore(database, owner=uuid4().hex, lease_seconds=settings.lease_seconds)
             images = ImageStore(database)
             quotas = QuotaStore(database)
@@ -92,12 +79,6 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
                 EntitlementStore(database),
                 quotas,
                 daily_images=settings.subscription_daily_images,
-            )
-            provider = StabilityV1(
-                engine,
-                engine=settings.stability_engine,
-                timeout_seconds=settings.stability_timeout_seconds,
-                max_samples=settings.max_samples,
             )
             places = Places(
                 drawing=settings.max_concurrent_generations,

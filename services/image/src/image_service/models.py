@@ -27,6 +27,8 @@ StylePreset = Literal[
     "tile-texture",
 ]
 
+FIRST_ENGINE = "stable-diffusion-xl-1024-v1-0"
+
 State = Literal["accepted", "drawing", "stored", "succeeded", "voiding", "failed"]
 """How far a generation came.
 
@@ -53,6 +55,21 @@ class Order(Model):
     samples: int
     steps: int
     cfg_scale: float
+    seed: int | None
+
+
+class Applied(Model):
+    """What the engine was told of an order; ``None`` where it has no such field."""
+
+    engine: str
+    width: int | None
+    height: int | None
+    aspect_ratio: str | None
+    samples: int
+    steps: int | None
+    cfg_scale: float | None
+    style_preset: StylePreset | None
+    negative_prompt: str | None
     seed: int | None
 
 
@@ -92,6 +109,8 @@ class Generation(Model):
     open: bool
     """Not yet at its end: somebody must work on it; who, and until when, is the store's matter."""
     cover: Cover | None = None
+    applied: Applied | None = None
+    """What the engine was told last; written with each call."""
     attempts: int = 0
     """Calls of the engine; counted before each."""
     files: list[str] = []
@@ -103,6 +122,13 @@ class Generation(Model):
     created_at: datetime
     stored_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def told(self) -> Applied:
+        """What the engine was told; orders that do not say were drawn by the first engine, which takes every field."""
+        if self.applied is not None:
+            return self.applied
+        return Applied(engine=FIRST_ENGINE, aspect_ratio=None, **self.order.model_dump(exclude={"prompt"}))
 
     @property
     def coin_key(self) -> str:

@@ -4,48 +4,61 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
+from image_service.marks import XMP
+from image_service.previews import Preview, preview_of
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's word for a picture made by a trained model."""
-
-_XMP = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-    f' Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>'
-    '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
-)
-
 # Keyword, then: not compressed, no language, no translated keyword (PNG specification, 11.3.3.4; XMP part 3).
-_XMP_CHUNK = b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + _XMP.encode()
+_XMP_CHUNK = b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + XMP
+
+MAX_PIXELS = 4 * 1024 * 1024
+"""More than any engine draws; unpacked it takes 16 MB."""
 
 _VENDORS_WORDS = frozenset((b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME"))
 """Chunks that hold what the vendor wrote beside the picture: perhaps prompts, and XMP that would contradict ours."""
 
 
-def checked(data: bytes, *, width: int, height: int) -> bytes:
-    """Return ``data`` if it is a PNG of exactly this size that can be decoded to its end.
+@dataclass(frozen=True, slots=True)
+class SoundPng:
+    """A PNG that was decoded to its end, and what could be made of it on the way."""
+
+    png: bytes
+    width: int
+    height: int
+    preview: Preview
+
+
+def checked(data: bytes, *, size: tuple[int, int] | None = None) -> SoundPng:
+    """Return ``data`` if it is a PNG that can be decoded to its end, with its preview; blocking, some 40 ms.
+
+    Args:
+        data: Perhaps a PNG.
+        size: Width and height that it must have; without it the picture may be of any size an engine draws.
 
     Raises:
         ValueError: It is not. The size is read before anything is unpacked, so that a bomb stays shut.
     """
     chunks = _chunks(data)
     kind, content = next(chunks)
-    if kind != b"IHDR" or len(content) != 13 or struct.unpack(">II", content[:8]) != (width, height):
-        raise ValueError("not a PNG of the size ordered")
+    if kind != b"IHDR" or len(content) != 13:
+        raise ValueError("a PNG without its header")
+    width, height = struct.unpack(">II", content[:8])
+    if size not in (None, (width, height)) or not 1 <= width * height <= MAX_PIXELS:
+        raise ValueError("a PNG of another size")
     for _ in chunks:
         pass  # to the end, which Pillow would not miss
     try:
         with Pillow.open(io.BytesIO(data), formats=("PNG",)) as picture:
             picture.load()
+            return SoundPng(data, width, height, preview_of(picture))
     # Pillow tells of broken files by many classes, OSError, SyntaxError and struct.error among them.
     except Exception as error:
         raise ValueError("the PNG cannot be decoded") from error
-    return data
 
 
 def marked(png: bytes) -> bytes:

@@ -9,7 +9,8 @@ from common.pagination import Pagination
 from common.schemas import ReadModel, RequestModel, Text, Timestamp
 from image_service.models import Generation, Image, Order, StylePreset
 
-MAX_PROMPT_CHARACTERS = 2000
+MAX_PROMPT_CHARACTERS = 10_000
+"""Of any engine; what the configured one takes is in ``/options``."""
 MAX_SEED = 4_294_967_295
 
 
@@ -93,13 +94,15 @@ class GeneratedImageRead(ReadModel):
 
 
 class AppliedRead(ReadModel):
-    """What the engine was told."""
+    """What the engine was told; null where it has no such field."""
 
-    width: int
-    height: int
+    engine: str
+    width: int | None
+    height: int | None
+    aspect_ratio: str | None
     samples: int
-    steps: int
-    cfg_scale: CfgScale
+    steps: int | None
+    cfg_scale: CfgScale | None
     style_preset: StylePreset | None
     negative_prompt: str | None
     seed: int | None
@@ -121,7 +124,7 @@ class GenerationRead(ReadModel):
             coins_used=generation.coins_used or 0,
             remaining_coins=generation.remaining_coins,
             generation_id=generation.id,
-            applied=AppliedRead.model_validate(generation.order.model_dump()),
+            applied=AppliedRead.model_validate(generation.told.model_dump()),
         )
 
 

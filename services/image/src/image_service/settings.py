@@ -8,6 +8,20 @@ from pydantic import Field, SecretStr, model_validator
 from common.settings import ServiceSettings
 
 
+EngineName = Literal[
+    "stable-diffusion-xl-1024-v1-0",
+    "stable-diffusion-xl-1024-v0-9",
+    "core",
+    "ultra",
+    "sd3",
+    "sd3.5-large",
+    "sd3.5-large-turbo",
+    "sd3.5-medium",
+    "sd3.5-flash",
+]
+"""Engines of the vendor's API v1 by their ids there, then those of v2beta; ``sd3`` is ``sd3.5-large``."""
+
+
 class Settings(ServiceSettings):
     """A missing value without a default stops the start."""
 
@@ -19,9 +33,12 @@ class Settings(ServiceSettings):
 
     stability_api_base: str = "https://api.stability.ai"
     stability_api_key: SecretStr
-    stability_engine: str = Field(default="stable-diffusion-xl-1024-v1-0", pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")
+    stability_engine: EngineName = "stable-diffusion-xl-1024-v1-0"
     stability_timeout_seconds: float = Field(default=90.0, gt=0, le=90)
     """One call of the engine, whole; it ends within the gateway's 120 s with time left to store and to charge."""
+
+    stability_max_calls: int = Field(default=32, ge=1, le=64)
+    """Calls of the engine in flight in this process; an engine that draws one picture a call gets several an order."""
 
     coins_per_image: int = Field(default=10, ge=1, le=100_000)
     subscription_daily_images: int = Field(default=200, ge=0)
@@ -30,7 +47,7 @@ class Settings(ServiceSettings):
     max_samples: int = Field(default=10, ge=1, le=10)
     """Pictures of one order; the engine itself takes ten at most."""
     max_concurrent_generations: int = Field(default=16, ge=1)
-    """Calls of the engine in flight in this process."""
+    """Orders at the engine at once in this process."""
     max_drawing_per_user: int = Field(default=4, ge=1)
     """Of those, one user's fair share; the user's further orders wait."""
     max_waiting_generations: int = Field(default=64, ge=0)
