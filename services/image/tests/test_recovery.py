@@ -13,10 +13,10 @@ import pytest
 
 from common.clock import utc_now
 from common.mongo import Database, new_id
-from image_service.files import PictureFiles
+from image_service.files import PictureFiles, new_files
 from image_service.models import Generation, Order, State
+from image_service.png import checked
 from image_service.providers import DrawnPicture
-from image_service.storage import new_file
 from image_service.storage.local import LocalStorage
 from image_service.store.generations import GenerationStore
 from image_service.testing import World, draw_png
@@ -90,8 +90,8 @@ async def test_stored_is_charged_once_and_shown(
 ) -> None:
     storage = LocalStorage(uploads, public_url="http://localhost:5000")
     await storage.prepare()
-    names = [new_file(new_id()), new_file(new_id())]
-    pictures = await PictureFiles(storage).store(names, [DrawnPicture(draw_png(), 5)], {})
+    names = new_files(new_id(), 2)
+    pictures = await PictureFiles(storage).store(names, [DrawnPicture.of(checked(draw_png()), 5)], {})
     generation = await leave_behind(database, user_id, "drawing")
     await world.coin.client().hold(user_id, 20, key=generation.coin_key)
     store = GenerationStore(database, owner="dead", lease_seconds=-1)

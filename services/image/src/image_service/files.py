@@ -9,9 +9,14 @@ from image_service.errors import StorageUnavailableError
 from image_service.models import Picture
 from image_service.png import marked
 from image_service.providers import DrawnPicture
-from image_service.storage import Storage
+from image_service.storage import Storage, new_file
 
 logger = get_logger(__name__)
+
+
+def new_files(generation_id: str, samples: int) -> list[str]:
+    """Make the names of one attempt's files: a picture's and a thumbnail's for each of ``samples``."""
+    return [new_file(generation_id, suffix) for _ in range(samples) for suffix in (".png", ".webp")]
 
 
 class PictureFiles:
@@ -21,18 +26,19 @@ class PictureFiles:
         self._storage = storage
 
     async def store(self, names: list[str], drawn: list[DrawnPicture], files: dict[str, bytes]) -> list[Picture]:
-        """Store pictures under names; those that could not be stored are left out.
+        """Store pictures and their thumbnails; pictures that could not be stored are left out.
 
         Args:
-            names: At least as many as pictures.
+            names: As ``new_files`` makes them, for at least as many pictures.
             drawn: The pictures.
-            files: Takes the stored bytes by image id.
+            files: Takes the stored pictures' bytes by image id.
 
         Raises:
             StorageUnavailableError: None could be stored.
         """
         # Ids are made in the pictures' order, which is the order of lists.
-        orders = [(new_id(), name, picture) for name, picture in zip(names, drawn, strict=False)]
+        pairs = zip(names[::2], names[1::2], strict=True)
+        orders = [(new_id(), *pair, picture) for pair, picture in zip(pairs, drawn, strict=False)]
         results = await asyncio.gather(*(self._store(*order, files) for order in orders), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, StorageUnavailableError):
@@ -42,12 +48,36 @@ class PictureFiles:
             raise StorageUnavailableError
         return pictures
 
-    async def _store(self, image_id: str, name: str, drawn: DrawnPicture, files: dict[str, bytes]) -> Picture:
+    async def _store(
+        self, image_id: str, name: str, thumbnail_name: str, drawn: DrawnPicture, files: dict[str, bytes]
+    ) -> Picture:
         data = await asyncio.to_thread(marked, drawn.png)
         await self._storage.put(name, data)
+        thumbnail = await self._store_thumbnail(thumbnail_name, drawn)
         digest = await asyncio.to_thread(_sha256, data)
         files[image_id] = data
-        return Picture(image_id=image_id, file=name, seed=drawn.seed, size_bytes=len(data), sha256=digest)
+        return Picture(
+            image_id=image_id,
+            file=name,
+            thumbnail=thumbnail,
+            blurhash=None if drawn.preview is None else drawn.preview.blurhash,
+            width=drawn.width,
+            height=drawn.height,
+            seed=drawn.seed,
+            size_bytes=len(data),
+            sha256=digest,
+        )
+
+    async def _store_thumbnail(self, name: str, drawn: DrawnPicture) -> str | None:
+        """Store the thumbnail; a picture is not lost for the want of it, and it can be made later."""
+        if drawn.preview is None:
+            return None
+        try:
+            await self._storage.put(name, drawn.preview.thumbnail)
+        except StorageUnavailableError:
+            logger.warning("a picture is stored without its thumbnail", file=name)
+            return None
+        return name
 
     async def delete(self, names: list[str]) -> None:
         """Remove files that are nobody's; one that stays is harmless, since nobody knows its name."""
@@ -60,8 +90,8 @@ class PictureFiles:
 
 
 def unused(names: list[str], pictures: list[Picture]) -> list[str]:
-    """Return the names under which no picture was stored for good."""
-    used = {picture.file for picture in pictures}
+    """Return the names under which nothing was stored for good."""
+    used = {file for picture in pictures for file in picture.files}
     return [name for name in names if name not in used]
 
 

@@ -87,9 +87,20 @@ class Picture(Model):
 
     image_id: str
     file: str
+    thumbnail: str | None = None
+    """Its file's name; none if it could not be stored, or not yet."""
+    blurhash: str | None = None
+    width: int | None = None
+    """Of the file, which some engines choose themselves; none in what was stored before this was noted."""
+    height: int | None = None
     seed: int
     size_bytes: int
     sha256: str
+
+    @property
+    def files(self) -> list[str]:
+        """The names under which it lies in storage."""
+        return [self.file] if self.thumbnail is None else [self.file, self.thumbnail]
 
 
 class Generation(Model):
@@ -164,6 +175,9 @@ class Image(Model):
     user_id: str
     generation_id: str
     file: str
+    thumbnail: str | None = None
+    """Its file's name; none if it could not be stored, or not yet."""
+    blurhash: str | None = None
     size_bytes: int
     sha256: str
     prompt: str
@@ -178,6 +192,21 @@ class Image(Model):
     created_at: datetime
 
 
+class DeletedImage(Model):
+    """What is known of a deleted picture; its files may still be there."""
+
+    id: str
+    user_id: str
+    generation_id: str
+    file: str
+    thumbnail: str | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The names under which it lies in storage."""
+        return [self.file] if self.thumbnail is None else [self.file, self.thumbnail]
+
+
 def images_of(generation: Generation) -> list[Image]:
     """Make the users' pictures of a stored generation; the same ones whenever it is asked."""
     order = generation.order
@@ -188,13 +217,15 @@ def images_of(generation: Generation) -> list[Image]:
             user_id=generation.user_id,
             generation_id=generation.id,
             file=picture.file,
+            thumbnail=picture.thumbnail,
+            blurhash=picture.blurhash,
             size_bytes=picture.size_bytes,
             sha256=picture.sha256,
             prompt=order.prompt,
             negative_prompt=order.negative_prompt,
             style_preset=order.style_preset,
-            width=order.width,
-            height=order.height,
+            width=picture.width or order.width,
+            height=picture.height or order.height,
             steps=order.steps,
             cfg_scale=order.cfg_scale,
             seed=picture.seed,

@@ -9,11 +9,11 @@ from PIL import Image as Pillow
 from image_service.marks import XMP
 
 THUMBNAIL_PIXELS = 256
-"""The longest side of a thumbnail; one of 256 × 256 has some 10 kB."""
+"""The longest side of a thumbnail; a square one has some 10 kB."""
 
 _QUALITY = 80
 _SAMPLES = 32
-"""A blurhash holds a dozen waves: of the picture it needs no more than 32 × 32 pixels."""
+"""A blurhash holds a dozen waves: of the picture it needs no more than 32 by 32 pixels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,11 @@ from common.logging import get_logger
 from common.mongo import DATABASE_UNAVAILABLE
 from image_service.errors import GenerationFailedError
 from image_service.failures import failure_of
-from image_service.files import PictureFiles, unused
+from image_service.files import PictureFiles, new_files, unused
 from image_service.funds import ChargeRefusedError, Funds
 from image_service.models import Generation, images_of
 from image_service.places import Places
 from image_service.providers import Provider
-from image_service.storage import new_file
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
 
@@ -131,7 +130,7 @@ class GenerationRunner:
     async def _draw(self, generation: Generation, files: dict[str, bytes]) -> Generation:
         cover = await self._funds.reserve(generation)
         async with self._places.turn(generation.user_id):
-            names = [new_file(generation.id) for _ in range(generation.order.samples)]
+            names = new_files(generation.id, generation.order.samples)
             # Written first: should this process end during the call, its price is known, and where files may lie.
             drawing = await self._generations.move(
                 generation.id,
@@ -170,7 +169,7 @@ class GenerationRunner:
                 "voiding",
                 failure=failure_of(GenerationFailedError()),
                 holds_key=False,
-                files=[*generation.files, *(picture.file for picture in generation.pictures)],
+                files=[*generation.files, *(file for picture in generation.pictures for file in picture.files)],
             )
             return await self.end(voiding or await self._generations.get(generation.id))
         await self._images.add_all(images_of(generation))
