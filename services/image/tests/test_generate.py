@@ -13,7 +13,7 @@ from common.clients.coin import HoldNotFoundError, HoldResolvedError
 from common.errors import error_body
 from common.mongo import Database
 from common.testing import user_headers
-from image_service.png import DIGITAL_SOURCE_TYPE
+from image_service.marks import DIGITAL_SOURCE_TYPE
 from image_service.testing import World, artifact, draw_png
 
 OTHER = "76543210fedcba9876543210"
