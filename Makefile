@@ -63,6 +63,10 @@ format: installed-dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+.PHONY: chaos
+chaos: installed-dev ## Kill, cut and slow everything for 5 minutes, then prove that nothing was lost
+	@$(BIN)/python tests/chaos $(CHAOS_ARGS)
+
 .PHONY: bench
 bench: installed-dev ## Measure a mesh started for the purpose
 	@$(BIN)/python bench $(BENCH_ARGS)

@@ -115,7 +115,7 @@ def running_mesh(root: Path) -> Iterator[Mesh]:
     Raises:
         RuntimeError: It does not start; the message ends with what it printed.
     """
-    base = _free_base()
+    base = free_base()
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     printed = root / "printed.txt"
     with printed.open("wb") as output:
@@ -144,12 +144,12 @@ def running_mesh(root: Path) -> Iterator[Mesh]:
             process.wait()
 
 
-def _free_base() -> int:
-    """A port from which all of the mesh's are free; below those that the system gives to connections."""
+def free_base(*further: int) -> int:
+    """A port from which all of the mesh's are free, and ``further`` ones; below those that connections are given."""
     while True:
         base = random.randrange(20_000, 32_000, 20)
         try:
-            for offset in OFFSETS.values():
+            for offset in (*OFFSETS.values(), *further):
                 socket.create_server(("127.0.0.1", base + offset)).close()
         except OSError:
             continue
