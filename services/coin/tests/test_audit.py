@@ -235,6 +235,30 @@ async def test_payments_and_entries_belong_together(ledger: Ledger, database: Da
     ]
 
 
+async def test_checkouts_and_entries_belong_together(ledger: Ledger, database: Database, ada: str, bob: str) -> None:
+    def checkout(name: str, user_id: str, **other: Any) -> dict[str, Any]:
+        return {"_id": name, "transaction_id": f"pi_{name}", "user_id": user_id, "coins": 100, **other}
+
+    await database["checkouts"].insert_many(
+        [
+            checkout("Good", ada, credited_at=utc_now()),
+            checkout("Unpaid", ada),
+            checkout("Lost", ada, credited_at=utc_now()),
+            checkout("Anothers", bob),
+            checkout("Fewer", ada, coins=99),
+            checkout("InPart", ada),
+        ]
+    )
+    for name in ("Good", "Anothers", "Fewer", "Unordered"):
+        await credit(ledger, ada, f"stripe:pi_{name.lower()}", transaction_id=f"pi_{name}")
+    await credit(ledger, ada, "stripe:pi_inpart", transaction_id="pi_InPart", amount=60, taken_back=40)
+    assert [str(fault).partition(": ")[2] for fault in (await audit(database)).faults] == [
+        f"payment: pi_Anothers was ordered by {bob}, for 100 coins",
+        f"payment: pi_Fewer was ordered by {ada}, for 99 coins",
+        "payment: the checkout of stripe:pi_lost was credited, and no entry credits it",
+    ]
+
+
 async def refund(ledger: Ledger, user_id: str) -> None:
     """Bonus, purchase, deduct 150, refund: takes 50 and leaves a debt of 50; an earning of 80 pays it."""
     coins = CoinService(ledger)

@@ -8,6 +8,7 @@ import pytest
 
 from coin_service.testing.client import OpenClient
 from coin_service.testing.stripe import FakeStripe
+from coin_service.testing.sweeping import pay
 from common.mongo import Database
 from common.testing import user_headers
 
@@ -142,3 +143,28 @@ async def test_answer_that_does_not_fit(
 async def test_checkout_needs_a_user(client: httpx.AsyncClient) -> None:
     assert (await client.post(PATH, json={"amount": 100})).status_code == 401
     assert (await order(client, "0" * 24, amount=100)).status_code == 401
+
+
+async def test_price_of_a_checkout_is_kept(open_client: OpenClient, stripe: FakeStripe, ada: str) -> None:
+    async with open_client(coin_price_minor_units=1) as client:
+        data = (await order(client, ada, amount=100)).json()["data"]
+    name = data["transactionId"]
+    pay(stripe, name)
+    stripe.pay("sameMoney0001", amount=100)
+    async with open_client(coin_price_minor_units=2, coin_currency="eur") as client:
+        for payment, status in ((name, 200), ("pi_sameMoney0001", 422)):
+            body = {"amount": 100, "paymentMethod": "stripe", "transactionId": payment}
+            bought = await client.post("/api/coin/buy", json=body, headers=user_headers(ada))
+            assert bought.status_code == status, bought.text
+
+
+async def test_payment_of_a_checkout_buys_what_was_ordered(
+    client: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str, bob: str
+) -> None:
+    name = (await order(client, ada, amount=100)).json()["data"]["transactionId"]
+    # As if its metadata had been taken off at Stripe.
+    stripe.pay(name.removeprefix("pi_"), amount=100)
+    for user_id, amount, code in ((bob, 100, "amount_mismatch"), (ada, 50, "amount_mismatch"), (ada, 100, None)):
+        body = {"amount": amount, "paymentMethod": "stripe", "transactionId": name}
+        bought = await client.post("/api/coin/buy", json=body, headers=user_headers(user_id))
+        assert bought.json().get("code") == code

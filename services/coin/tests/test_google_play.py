@@ -213,7 +213,7 @@ async def test_consumption_after_a_crash(
 async def test_purchase_never_credited_is_not_consumed(
     play: FakePlay, payments: PaymentStore, provider: GooglePlayProvider, store: LedgerStore, database: Database
 ) -> None:
-    payment = Payment("google_play:x", completed=True, foreign=False, matches=True)
+    payment = Payment("google_play:x", completed=True, foreign=False, matches=True, transaction_id="x")
     await payments.add(payment, PlayItem("coins_100", play.sell("x")))
     service = ConsumptionService(payments, store, provider, poll_seconds=0.05)
     await make_due(database)
@@ -234,7 +234,10 @@ async def test_purchase_never_credited_is_not_consumed(
 
 
 async def test_noted_again_is_not_forgotten(payments: PaymentStore, database: Database) -> None:
-    payment, item = Payment("google_play:x", completed=True, foreign=False, matches=True), PlayItem("coins_100", "x")
+    payment, item = (
+        Payment("google_play:x", completed=True, foreign=False, matches=True, transaction_id="x"),
+        PlayItem("coins_100", "x"),
+    )
     await payments.add(payment, item)
     await make_due(database, created_at=utc_now() - timedelta(hours=2))
     claimed = await payments.claim()

@@ -20,6 +20,7 @@ from coin_service.holds import HoldService
 from coin_service.ledger import Ledger, Moved, Request
 from coin_service.models import Entry
 from coin_service.prices import Prices
+from coin_service.promises import Promises
 from coin_service.providers import Standing
 from coin_service.service import CoinService
 from coin_service.settings import EarnRule, Settings
@@ -72,7 +73,7 @@ class Process:
         ledger = Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100)
         self.coins, self.holds = CoinService(ledger), HoldService(ledger)
         self.settlement = SettlementService(
-            ledger, CheckoutStore(database), Prices(currency="usd", minor_units_per_coin=1)
+            ledger, Promises(CheckoutStore(database), Prices(currency="usd", minor_units_per_coin=1))
         )
         self.earning = EarningService(
             ledger, {"ad_watch": EarnRule(max_amount=100, cooldown_seconds=0, daily_limit=150)}

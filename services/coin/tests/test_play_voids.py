@@ -93,3 +93,46 @@ async def test_voided_before_it_is_claimed(sweeping: httpx.AsyncClient, play: Fa
     await looked(play)
     assert (await buy(sweeping, ada, token)).json()["code"] == "payment_not_completed"
     assert await wallet(sweeping, ada) == (100, [])
+
+
+async def test_some_items_of_a_purchase_that_google_does_not_show_any_more(
+    sweeping: httpx.AsyncClient, play: FakePlay, ada: str
+) -> None:
+    token = play.sell("abcdefghijk.AO-J1Oz_one", quantity=3)
+    assert (await buy(sweeping, ada, token, 300)).status_code == 200
+    shown = play.purchases.pop(token)
+    # Each with its own items, or the second with all so far: two are proven.
+    play.voided = [{"purchaseToken": token, "voidedQuantity": items} for items in (1, 2)]
+    await looked(play)
+    assert await wallet(sweeping, ada) == (200, [-200])
+    play.purchases[token] = shown | {"refundableQuantity": 0}
+    await looked(play)
+    assert await wallet(sweeping, ada) == (100, [-200, -100])
+
+
+async def test_list_counts_where_the_purchase_looks_whole(
+    sweeping: httpx.AsyncClient, play: FakePlay, ada: str
+) -> None:
+    token = play.sell("abcdefghijk.AO-J1Oz_one", quantity=3)
+    assert (await buy(sweeping, ada, token, 300)).status_code == 200
+    play.voided = [{"purchaseToken": token, "voidedQuantity": 1}]
+    await looked(play)
+    assert await wallet(sweeping, ada) == (300, [-100])
+    play.voided = [{"purchaseToken": token, "voidedQuantity": 9}]
+    await looked(play)
+    assert await wallet(sweeping, ada) == (100, [-100, -200])
+
+
+async def test_how_many_were_bought_is_not_guessed(
+    sweeping: httpx.AsyncClient, play: FakePlay, database: Database, ada: str
+) -> None:
+    token = play.sell("abcdefghijk.AO-J1Oz_one", quantity=3)
+    assert (await buy(sweeping, ada, token, 300)).status_code == 200
+    await database["payments"].update_one({}, {"$unset": {"quantity": ""}})
+    del play.purchases[token]
+    play.voided = [{"purchaseToken": token, "voidedQuantity": 1}]
+    await looked(play)
+    assert await wallet(sweeping, ada) == (400, [])
+    play.voided = [{"purchaseToken": token}]
+    await looked(play)
+    assert await wallet(sweeping, ada) == (100, [-300])

@@ -17,6 +17,7 @@ from coin_service.inbox_worker import PostponedError, UnusableMessageError
 from coin_service.ledger import Ledger, Request
 from coin_service.models import Draft, Entry
 from coin_service.prices import Prices
+from coin_service.promises import Promises
 from coin_service.providers import Standing
 from coin_service.service import CoinService
 from coin_service.settlement import SettlementService
@@ -50,7 +51,8 @@ def several(database: Database, auth: FakeAuth, count: int) -> list[SettlementSe
     prices = Prices(currency="usd", minor_units_per_coin=1)
     return [
         SettlementService(
-            Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100), CheckoutStore(database), prices
+            Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100),
+            Promises(CheckoutStore(database), prices),
         )
         for _ in range(count)
     ]

@@ -115,8 +115,14 @@ class CheckoutStore:
             {"$set": {"due_at": utc_now() + timedelta(seconds=seconds)}},
         )
 
+    async def set_credited(self, checkout: Checkout) -> None:
+        """Its payment stands in the ledger; there is nothing more to look for."""
+        await self._checkouts.update_one(
+            {"_id": checkout.id}, {"$set": {"credited_at": utc_now()}, "$unset": {"due_at": ""}}
+        )
+
     async def set_closed(self, checkout: Checkout) -> None:
-        """There is nothing more to look for."""
+        """Nobody is going to pay it; there is nothing more to look for."""
         await self._checkouts.update_one({"_id": checkout.id}, {"$unset": {"due_at": ""}})
 
     @staticmethod

@@ -22,6 +22,7 @@ from coin_service.payments import PaymentStore
 from coin_service.play_events import PlayEvents
 from coin_service.play_voids import PlayVoids
 from coin_service.prices import Prices
+from coin_service.promises import Promises
 from coin_service.providers.stripe import StripeProvider
 from coin_service.purchases import PurchaseService
 from coin_service.refunds import RefundService
@@ -68,13 +69,13 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
                 signup_bonus_coins=settings.signup_bonus_coins,
             )
             prices = Prices(currency=settings.coin_currency, minor_units_per_coin=settings.coin_price_minor_units)
-            stripe_payments = StripeProvider(vendors.stripe, prices)
+            promises, stripe_payments = Promises(checkouts, prices), StripeProvider(vendors.stripe)
             consumption = ConsumptionService(payments, entries, vendors.play)
             app.state.database = database
             app.state.coin_service = CoinService(ledger)
             earning = EarningService(ledger, settings.earn_rules, ads_need_callback=settings.admob_ssv_required)
             rewards = RewardService(vendors.ad_keys, earning, inbox, ad_units=settings.admob_ad_units)
-            settlement, duties = SettlementService(ledger, checkouts, prices), DutyStore(database)
+            settlement, duties = SettlementService(ledger, promises), DutyStore(database)
             returns = ReturnStore(database, look_after_seconds=settings.stripe_sweep_seconds)
             await returns.ensure_schema()
             events = StripeEvents(inbox, stripe_payments, settlement, returns)
@@ -106,7 +107,7 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             app.state.hold_service = HoldService(ledger)
             app.state.refund_service = RefundService(ledger)
             app.state.purchase_service = PurchaseService(
-                ledger, {"stripe": stripe_payments, "google_play": vendors.play}, payments, consumption
+                ledger, {"stripe": stripe_payments, "google_play": vendors.play}, promises, payments, consumption
             )
             sweepers = [sweeper.run()] + ([voids.run()] if vendors.play_configured else [])
             at_inbox = [worker.run() for _ in range(INBOX_WORKERS)]

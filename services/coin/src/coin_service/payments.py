@@ -53,6 +53,7 @@ class PaymentStore:
         note = {
             "product_id": item.product_id,
             "token": item.token,
+            "quantity": item.quantity,
             "attempts": 0,
             "created_at": now,
             "due_at": now + timedelta(seconds=LEASE_SECONDS),
@@ -64,7 +65,9 @@ class PaymentStore:
     async def find_item(self, payment_id: str) -> PlayItem | None:
         """Return what was bought, consumed or not."""
         document = await self._payments.find_one({"_id": payment_id})
-        return None if document is None else PlayItem(document["product_id"], document["token"])
+        if document is None:
+            return None
+        return PlayItem(document["product_id"], document["token"], document.get("quantity"))
 
     async def claim(self, payment_id: str | None = None) -> OpenPayment | None:
         """Take up a consumption for a lease: the one named, or any that is due."""

@@ -84,7 +84,7 @@ class PlayEvents:
             return
         listed = await self._voids.voided_since(message.received_at - timedelta(seconds=LOOK_BACK_SECONDS))
         if token in listed:
-            await self._voids.take_back(token, whole=listed[token])
+            await self._voids.take_back(token, listed[token])
         elif (self._now() - message.received_at).total_seconds() < GIVE_UP_SECONDS:
             raise PostponedError(seconds=AGAIN_SECONDS)
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from coin_service.duties import DutyLostError, DutyStore
@@ -83,9 +84,9 @@ class PlayVoids:
         except ServiceError:
             await self._duties.finish(duty, duty.result, again_seconds=self._interval_seconds)
             raise
-        for token, whole in found.items():
+        for token, quantity in found.items():
             try:
-                await self.take_back(token, whole=whole)
+                await self.take_back(token, quantity)
             except ServiceError as error:
                 failed += 1
                 logger.warning("voided purchase is looked at later", payment_id=token_name(token), error=error.code)
@@ -94,27 +95,34 @@ class PlayVoids:
         until = since if failed else began - timedelta(seconds=OVERLAP_SECONDS)
         await self._duties.finish(duty, {"until": until, "found": len(found)}, again_seconds=self._interval_seconds)
 
-    async def voided_since(self, since: datetime) -> dict[str, bool]:
-        """Return the purchase tokens on Google's list, and of each whether all of it is void.
+    async def voided_since(self, since: datetime) -> dict[str, int | None]:
+        """Return the purchase tokens on Google's list, and how many items of each are void; ``None`` for all.
 
         Raises:
             PaymentProviderUnavailableError: Nothing is known.
         """
         return await self._play.voided_since(since)
 
-    async def take_back(self, token: str, *, whole: bool) -> None:
-        """Take back the coins of a voided purchase; of one that was bought for several items, those that went back."""
+    async def take_back(self, token: str, quantity: int | None) -> None:
+        """Take back the coins of ``quantity`` items of a voided purchase, of more if Google says so now, or of all."""
         payment_id = token_name(token)
         item = await self._payments.find_item(payment_id)
         if item is None:
             return  # never credited here; Google tells whoever claims it now
 
         async def look() -> Standing:
-            if not whole:
-                # Gone altogether, and on the list of those voided: then all of it was.
-                with suppress(PaymentNotFoundError):
-                    return await self._play.standing(item)
-            return Standing(item.token, completed=True, paid=1, returned=1, returned_for_good=True)
+            if quantity is None:
+                return Standing(item.token, completed=True, paid=1, returned=1, returned_for_good=True)
+            try:
+                found = await self._play.standing(item)
+            except PaymentNotFoundError:
+                # That Google does not show it any more proves nothing; the list does, of so many items.
+                bought = item.quantity or 0
+                found = Standing(item.token, completed=bought > 0, paid=bought, returned=0, returned_for_good=True)
+                logger.warning(
+                    "voided purchase is not shown any more", payment_id=payment_id, items=quantity, of=bought
+                )
+            return replace(found, returned=min(found.paid, max(found.returned, quantity)))
 
         # Uncredited and without a user it is left alone: a claim that is just on its way is seen in the next look.
         with suppress(PostponedError):

@@ -8,6 +8,7 @@ from coin_service.errors import AmountMismatchError, PaymentAlreadyUsedError, Pa
 from coin_service.ledger import Ledger, Moved, Request
 from coin_service.models import Draft, Entry
 from coin_service.payments import PaymentStore
+from coin_service.promises import Promises
 from coin_service.providers import Payment, PaymentMethod, PaymentProvider, Purchase
 from common.logging import get_logger
 
@@ -31,11 +32,13 @@ class PurchaseService:
         self,
         ledger: Ledger,
         providers: Mapping[PaymentMethod, PaymentProvider],
+        promises: Promises,
         payments: PaymentStore,
         consumption: ConsumptionService,
     ) -> None:
         self._ledger = ledger
         self._providers = providers
+        self._promises = promises
         self._payments = payments
         self._consumption = consumption
 
@@ -72,7 +75,7 @@ class PurchaseService:
             raise PaymentAlreadyUsedError
         if not payment.completed:
             raise PaymentNotCompletedError
-        if not payment.matches:
+        if not payment.matches or not await self._pays(payment, purchase):
             raise AmountMismatchError
         if payment.item is not None:
             await self._payments.add(payment, payment.item)
@@ -97,6 +100,13 @@ class PurchaseService:
         if not moved.replayed:
             logger.info("payment credited", user_id=purchase.user_id, coins=purchase.coins, entry_id=moved.entry.id)
         return moved
+
+    async def _pays(self, payment: Payment, purchase: Purchase) -> bool:
+        """Whether it is worth the coins; what the vendor's own product costs is not asked."""
+        if payment.paid is None:
+            return True
+        price = await self._promises.price(payment.transaction_id, user_id=purchase.user_id, coins=purchase.coins)
+        return price is not None and payment.paid.currency == price.currency and payment.paid.amount >= price.amount
 
     async def _repeat(self, first: Entry, purchase: Purchase, request: Request) -> Receipt:
         """Answer a payment that was credited before; under a key of its own the answer is kept, as any other is."""

@@ -5,11 +5,10 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 
-from coin_service.checkouts import CheckoutStore
 from coin_service.inbox_worker import PostponedError, UnusableMessageError
 from coin_service.ledger import Ledger
 from coin_service.models import Draft, Entry
-from coin_service.prices import Price, Prices
+from coin_service.promises import Promises
 from coin_service.providers import PaymentMethod, Standing
 from common.clients.auth import AccountNotFoundError
 from common.errors import ServiceUnavailableError
@@ -36,10 +35,9 @@ class SettlementService:
     two at once one gets in, the other reads all again. So no entry stands on older news than the one before it.
     """
 
-    def __init__(self, ledger: Ledger, checkouts: CheckoutStore, prices: Prices) -> None:
+    def __init__(self, ledger: Ledger, promises: Promises) -> None:
         self._ledger = ledger
-        self._checkouts = checkouts
-        self._prices = prices
+        self._promises = promises
 
     async def settle(self, payment_id: str, method: PaymentMethod, look: Look) -> Entry | None:
         """Credit a payment that was not, take back what was returned, or give it again; return its first entry.
@@ -109,7 +107,7 @@ class SettlementService:
             if standing.returned:
                 raise PostponedError(seconds=CLAIM_SECONDS)
             return True  # not made by a checkout: the app says whose it is
-        coins = await self._declared(standing)
+        coins = await self._declared(standing, standing.user_id, standing.coins)
         back = standing.coins_back(coins)
 
         def credit(_: Entry) -> Draft:
@@ -132,17 +130,13 @@ class SettlementService:
             logger.info("payment credited", payment_id=payment_id, coins=coins - back, entry_id=moved.entry.id)
         return not moved.replayed
 
-    async def _declared(self, standing: Standing) -> int:
-        if not is_object_id(standing.user_id or "") or not _COINS.fullmatch(standing.coins or ""):
+    async def _declared(self, standing: Standing, user_id: str, declared: str) -> int:
+        if not is_object_id(user_id) or not _COINS.fullmatch(declared):
             raise UnusableMessageError("metadata_invalid")
-        coins = int(standing.coins or "")
-        checkout = await self._checkouts.find_by_payment(standing.transaction_id)
-        price = self._prices.price(coins)
-        if checkout is not None:
-            # What was promised then, whatever coins cost today.
-            if (checkout.user_id, checkout.coins) != (standing.user_id, coins):
-                raise UnusableMessageError("metadata_mismatch")
-            price = Price(checkout.price, checkout.currency)
+        coins = int(declared)
+        price = await self._promises.price(standing.transaction_id, user_id=user_id, coins=coins)
+        if price is None:
+            raise UnusableMessageError("metadata_mismatch")
         if coins > MAX_COINS or standing.currency != price.currency or standing.paid < price.amount:
             raise UnusableMessageError("amount_mismatch")
         return coins

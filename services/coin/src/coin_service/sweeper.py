@@ -112,7 +112,9 @@ class StripeSweeper:
         except _TRANSIENT as error:
             logger.warning("checkout is looked at later", checkout_id=checkout.id, error=type(error).__name__)
             credited = None
-        if credited is not None or age > GIVE_UP_SECONDS:
+        if credited is not None:
+            await self._checkouts.set_credited(checkout)
+        elif age > GIVE_UP_SECONDS:
             await self._checkouts.set_closed(checkout)
         else:
             pause = min(MAX_PAUSE_SECONDS, self._interval_seconds * 2 ** min(checkout.attempts, 20))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from coin_service.audit.chain import Chain
-from coin_service.audit.documents import coins
+from coin_service.audit.documents import bought_by, coins
 from coin_service.audit.report import Fault, Report
 from coin_service.audit.scan import UNIQUE_INDEXES, LedgerScan
 from common.mongo import Document
@@ -48,14 +48,17 @@ class Auditor:
             self._report.entries += len(batch)
             worked = time.perf_counter() - began
             await self._check_payments(batch)
+            await self._check_checkouts(batch)
             await self._check_clawbacks(batch)
             await self._check_refunds(batch)
             if self._on_batch is not None:
                 await self._on_batch(self._report)
             await asyncio.sleep(worked * (1 / self._share - 1))
         self._end_chain()
-        async for payment in self._scan.uncredited_payments():
-            self._tell(Fault("payment", f"{payment['_id']} was consumed, and no entry credits it"))
+        async for payment_id in self._scan.uncredited_payments():
+            self._tell(Fault("payment", f"{payment_id} was consumed, and no entry credits it"))
+        async for payment_id in self._scan.uncredited_checkouts():
+            self._tell(Fault("payment", f"the checkout of {payment_id} was credited, and no entry credits it"))
         self._report.order_holds()
         return self._report
 
@@ -102,6 +105,21 @@ class Auditor:
                     bought[payment_id], "payment", f"{payment_id} was credited, and payments does not know it"
                 )
 
+    async def _check_checkouts(self, batch: list[Document]) -> None:
+        """What was ordered was credited: to who ordered it, and as many coins."""
+        paid = {
+            str(entry["transaction_id"]): entry
+            for entry in batch
+            if entry.get("payment_method") == "stripe" and entry.get("payment_id") and entry.get("transaction_id")
+        }
+        if not paid:
+            return
+        for transaction_id, checkout in (await self._scan.checkouts(list(paid))).items():
+            entry = paid[transaction_id]
+            ordered = (checkout.get("user_id"), checkout.get("coins"))
+            if ordered != (entry.get("user_id"), bought_by(entry)):
+                self._tell_of(entry, "payment", f"{transaction_id} was ordered by {ordered[0]}, for {ordered[1]} coins")
+
     async def _check_clawbacks(self, batch: list[Document]) -> None:
         """What is taken back was bought, by the same user and for as many coins."""
         adjusting = [entry for entry in batch if entry.get("adjusts") is not None]
@@ -113,8 +131,8 @@ class Auditor:
             if first is None or first.get("user_id") != entry.get("user_id"):
                 self._tell_of(entry, "clawback", f"{payment_id} was never credited to this wallet")
                 continue
-            bought = int(first.get("amount", 0)) + int(first.get("taken_back") or 0)
-            if int(entry.get("taken_back") or 0) > bought:
+            bought = bought_by(first)
+            if coins(entry, "taken_back") > bought:
                 self._tell_of(entry, "clawback", f"more is taken back of {payment_id} than the {bought} coins bought")
 
     async def _check_refunds(self, batch: list[Document]) -> None:

@@ -27,6 +27,11 @@ def coins(entry: Document, name: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
+def bought_by(first: Document) -> int:
+    """Of a payment's first entry: the coins it pays for, also those whose money was back before."""
+    return coins(first, "amount") + coins(first, "taken_back")
+
+
 class Deviations:
     """Tells a deviation where it begins: the entries after it carry it on. Where it ends is told by nobody's fault."""
 

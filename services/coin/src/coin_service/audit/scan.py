@@ -24,6 +24,7 @@ class LedgerScan:
     def __init__(self, database: Database) -> None:
         self._entries = database["entries"]
         self._payments = database["payments"]
+        self._checkouts = database["checkouts"]
 
     async def missing_indexes(self) -> list[str]:
         """Name the unique indexes that are not there, or not unique, or on other fields."""
@@ -71,16 +72,30 @@ class LedgerScan:
         entries = self._entries.find({"resolves": {"$in": list(hold_keys)}}, dict.fromkeys(FIELDS, 1))
         return {document["resolves"]: document async for document in entries}
 
-    async def uncredited_payments(self) -> AsyncIterator[Document]:
+    async def checkouts(self, transaction_ids: Sequence[str]) -> dict[str, Document]:
+        """Return what was ordered with these payments, by payment."""
+        ordered = self._checkouts.find({"transaction_id": {"$in": list(transaction_ids)}})
+        return {document["transaction_id"]: document async for document in ordered}
+
+    async def uncredited_payments(self) -> AsyncIterator[str]:
         """Yield the purchases that were consumed at the vendor although no entry credits them."""
         cursor = self._payments.find({"consumed_at": {"$ne": None}}, {"_id": 1}, batch_size=BATCH_ENTRIES)
         while batch := await cursor.to_list(BATCH_ENTRIES):
-            ids = [payment["_id"] for payment in batch]
-            credited = self._entries.find({"payment_id": {"$in": ids}}, {"payment_id": 1})
-            seen = {entry["payment_id"] async for entry in credited}
-            for payment in batch:
-                if payment["_id"] not in seen:
-                    yield payment
+            for payment_id in await self._uncredited([payment["_id"] for payment in batch]):
+                yield payment_id
+
+    async def uncredited_checkouts(self) -> AsyncIterator[str]:
+        """Yield the payments of checkouts that are said to be credited although no entry credits them."""
+        cursor = self._checkouts.find({"credited_at": {"$ne": None}}, {"transaction_id": 1}, batch_size=BATCH_ENTRIES)
+        while batch := await cursor.to_list(BATCH_ENTRIES):
+            names = [f"stripe:{str(checkout.get('transaction_id')).lower()}" for checkout in batch]
+            for payment_id in await self._uncredited(names):
+                yield payment_id
+
+    async def _uncredited(self, payment_ids: Sequence[str]) -> list[str]:
+        found = self._entries.find({"payment_id": {"$in": list(payment_ids)}}, {"payment_id": 1})
+        credited = {entry["payment_id"] async for entry in found}
+        return [payment_id for payment_id in payment_ids if payment_id not in credited]
 
 
 def _is_unique(index: Document | None, fields: Sequence[str]) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from coin_service.prices import Price
+
 PaymentMethod = Literal["stripe", "google_play"]
 
 
@@ -22,6 +24,8 @@ class PlayItem:
 
     product_id: str
     token: str
+    quantity: int | None = None
+    """How many of it were bought at once; ``None`` where that was not noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,11 @@ class Payment:
     foreign: bool
     """It was made for another user."""
     matches: bool
-    """It pays for the number of coins claimed."""
+    """It is for the number of coins claimed, as far as the vendor says."""
+    transaction_id: str
+    """As the vendor names it."""
+    paid: Price | None = None
+    """What arrived, where the price is ours; at Google Play it is the product's."""
     item: PlayItem | None = None
     """What is to be consumed once the coins are credited."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -73,7 +74,8 @@ class GooglePlayProvider:
             completed=found.purchase_state == PURCHASED and not returned and (self._accepts_test_purchases or not test),
             foreign=found.account_id is not None and found.account_id.lower() not in account_ids(purchase.user_id),
             matches=coins * found.quantity == purchase.coins,
-            item=item,
+            transaction_id=item.token,
+            item=replace(item, quantity=found.quantity),
         )
 
     async def consume(self, item: PlayItem) -> None:
@@ -95,16 +97,18 @@ class GooglePlayProvider:
         if found.purchase_state == PURCHASED and found.consumption_state != CONSUMED:
             raise PaymentProviderUnavailableError
 
-    async def voided_since(self, since: datetime) -> dict[str, bool]:
+    async def voided_since(self, since: datetime) -> dict[str, int | None]:
         """List one-time purchases that were voided since then, at most 30 days ago.
 
         Returns:
-            By purchase token, whether all of it went back; else only some of its items did.
+            By purchase token, how many of its items went back at least; ``None`` if all of it did. Whether a second
+            partial refund is listed with its own items or with all so far, Google does not say: the greater number is
+            true either way.
 
         Raises:
             PaymentProviderUnavailableError: Nothing is known.
         """
-        found: dict[str, bool] = {}
+        found: dict[str, int | None] = {}
         # Without the second one, purchases of which only some items went back are not listed.
         parameters = {"startTime": str(int(since.timestamp() * 1000)), "includeQuantityBasedPartialRefund": "true"}
         while True:
@@ -113,7 +117,9 @@ class GooglePlayProvider:
                 raise PaymentProviderUnavailableError
             page = parse(VoidedPage, body)
             for voided in page.purchases:
-                found[voided.token] = found.get(voided.token, False) or voided.quantity is None
+                before = found.get(voided.token, 0)
+                whole = before is None or voided.quantity is None
+                found[voided.token] = None if whole else max(before or 0, voided.quantity or 0)
             if not page.pagination.next_token:
                 return found
             parameters["token"] = page.pagination.next_token

@@ -3,7 +3,7 @@
 import re
 
 from coin_service.errors import PaymentNotFoundError, PaymentProviderUnavailableError
-from coin_service.prices import Prices
+from coin_service.prices import Price
 from coin_service.providers import Payment, Purchase, Standing
 from coin_service.providers.stripe_api import CHARGE_ID, INTENT_ID, Charge, PaymentIntent, StripeApi
 
@@ -16,9 +16,8 @@ _PAYMENT_ID = re.compile(r"(pi|ch|py|txn)_[A-Za-z0-9]{8,250}")
 class StripeProvider:
     """Follows ``txn_`` to its charge and a charge to its PaymentIntent, which is what a payment is called here."""
 
-    def __init__(self, api: StripeApi, prices: Prices) -> None:
+    def __init__(self, api: StripeApi) -> None:
         self._api = api
-        self._prices = prices
 
     def known_as(self, purchase: Purchase) -> str:
         return payment_name(purchase.transaction_id)
@@ -91,15 +90,13 @@ class StripeProvider:
         return self._payment(purchase, intent, intent.amount_received, completed=intent.status == "succeeded" and kept)
 
     def _payment(self, purchase: Purchase, paid: PaymentIntent | Charge, amount: int, *, completed: bool) -> Payment:
-        price = self._prices.price(purchase.coins)
-        declared = paid.metadata.get(COINS_METADATA)
         return Payment(
             id=payment_name(paid.id),
             completed=completed,
             foreign=paid.metadata.get(USER_ID_METADATA, purchase.user_id) != purchase.user_id,
-            matches=paid.currency == price.currency
-            and amount >= price.amount
-            and declared in (None, str(purchase.coins)),
+            matches=paid.metadata.get(COINS_METADATA) in (None, str(purchase.coins)),
+            transaction_id=paid.id,
+            paid=Price(amount, paid.currency),
         )
 
 

@@ -9,6 +9,7 @@ from coin_service.duties import DutyStore
 from coin_service.inbox import InboxStore
 from coin_service.ledger import Ledger
 from coin_service.prices import Prices
+from coin_service.promises import Promises
 from coin_service.providers.stripe import StripeProvider
 from coin_service.providers.stripe_api import StripeApi
 from coin_service.returns import ReturnStore
@@ -32,9 +33,9 @@ def sweeper_of(
     prices, checkouts = Prices(currency="usd", minor_units_per_coin=1), CheckoutStore(database)
     api = StripeApi(client, livemode=False, total_seconds=total_seconds)
     ledger = Ledger(LedgerStore(database), auth.client(), signup_bonus_coins=100)
-    settlement = SettlementService(ledger, checkouts, prices)
+    settlement = SettlementService(ledger, Promises(checkouts, prices))
     returns = ReturnStore(database, look_after_seconds=SWEEP_SECONDS)
-    events = StripeEvents(InboxStore(database), StripeProvider(api, prices), settlement, returns)
+    events = StripeEvents(InboxStore(database), StripeProvider(api), settlement, returns)
     return StripeSweeper(DutyStore(database), checkouts, api, returns, events, interval_seconds=SWEEP_SECONDS)
 
 
