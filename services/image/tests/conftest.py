@@ -1,6 +1,6 @@
 """The service between a real MongoDB and stand-ins on the wire."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
 from common.testing import app_client, service_settings, user_headers
@@ -40,6 +41,33 @@ def settings(mongo_uri: str, database_name: str, uploads: Path) -> Callable[...,
     def make(**overrides: Any) -> Settings:
         values = {"stability_api_key": SecretStr("sk-test"), "uploads_dir": uploads, "shutdown_seconds": 5.0}
         return service_settings(Settings, mongo_uri, database_name, **(WORLD_SETTINGS | values | overrides))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Address of a server that speaks S3."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_settings(settings: Callable[..., Settings], s3_endpoint: str, database_name: str) -> Callable[..., Settings]:
+    """Settings with a bucket of this test's own; more by name."""
+
+    def make(**overrides: Any) -> Settings:
+        values = {
+            "storage_backend": "s3",
+            "s3_endpoint_url": s3_endpoint,
+            "aws_access_key_id": "key",
+            "aws_secret_access_key": SecretStr("secret"),
+            "aws_s3_bucket_name": database_name.replace("_", "-"),
+        }
+        return settings(**(values | overrides))
 
     return make
 

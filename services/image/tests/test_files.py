@@ -34,6 +34,8 @@ class ShakyStorage:
             raise StorageUnavailableError
         self.files.pop(file, None)
 
+    async def remove_drafts(self) -> None: ...
+
     async def page(self, after: str | None = None) -> FilePage:
         return FilePage([], None)
 

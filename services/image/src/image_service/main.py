@@ -25,26 +25,10 @@ from image_service.routes import router, uploads
 from image_service.runner import GenerationRunner
 from image_service.service import ImageService
 from image_service.settings import Settings
-from image_service.storage import Storage
-from image_service.storage.local import LocalStorage
+from image_service.storage.opening import open_storage
 from image_service.store.covers import EntitlementStore, QuotaStore
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
-
-
-@asynccontextmanager
-async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
-    """Open the storage that the settings name."""
-    if settings.storage_backend == "local":
-        local = LocalStorage(settings.uploads_dir, public_url=settings.public_url)
-        await local.prepare()
-        yield local
-        return
-    from image_service.storage.s3 import open_s3  # botocore is heavy: forty megabytes that local storage never needs
-
-    async with open_s3(settings) as s3:
-        await s3.prepare()
-        yield s3
 
 
 def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
@@ -60,7 +44,7 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as opened:
             database = await opened.enter_async_context(open_database(settings))
-            storage = await opened.enter_async_context(open_storage(settings))
+            storage = await opened.enter_async_context(open_storage(settings, transport=transport))
             coin = await opened.enter_async_context(
                 open_service_client(settings.coin_url, settings, transport=transport)
             )

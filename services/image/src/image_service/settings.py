@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from common.settings import ServiceSettings
-
+from image_service.cloudinary_account import CloudinaryAccount
 
 EngineName = Literal[
     "stable-diffusion-xl-1024-v1-0",
@@ -57,13 +57,23 @@ class Settings(ServiceSettings):
     max_wait_seconds: float = Field(default=30.0, gt=0)
     """How long an order waits for its turn at the engine before it is given up; nothing is charged."""
 
+    max_followers: int = Field(default=256, ge=1)
+    """Clients that follow generations at once in this process (streams of events, long polls); one more gets 503."""
+    max_followers_per_user: int = Field(default=32, ge=1)
+    """Of those, one user's; one more gets 429."""
+    event_stream_seconds: float = Field(default=100.0, gt=0)
+    """Life of one stream of events; its client then comes back for what it has not seen."""
+
     lease_seconds: float = Field(default=30.0, ge=1)
     """After how long without a sign of life a generation may be ended by another process."""
     recovery_interval_seconds: float = Field(default=3.0, gt=0)
     shutdown_seconds: float = Field(default=100.0, gt=0)
     """How long a stopping process waits for its generations; what is then left is ended by the next one."""
 
-    storage_backend: Literal["local", "s3"] = "local"
+    reports_a_day: int = Field(default=100, ge=1)
+    """Reports of one user within 24 hours; one more is answered 429."""
+
+    storage_backend: Literal["local", "s3", "cloudinary"] = "local"
     uploads_dir: Path = Path(".data/uploads")
 
     aws_access_key_id: str | None = None
@@ -73,10 +83,28 @@ class Settings(ServiceSettings):
     aws_s3_bucket_name: str | None = None
     aws_s3_bucket_url: str | None = None
     """Address under which phones can read the bucket (a public bucket or a CDN)."""
+    aws_s3_acl: str | None = Field(default=None, pattern="^[a-z-]{1,40}$")
+    """Sent with every object if set; buckets made since April 2023 refuse any but ``bucket-owner-full-control``."""
     s3_endpoint_url: str | None = None
     """A self-hosted S3; phones need not reach it, its pictures are served under ``/uploads``."""
     s3_url_ttl_seconds: int = Field(default=24 * 3600, ge=60, le=604_800)
     """Life of a presigned address; S3 refuses more than a week."""
+
+    cloudinary_url: SecretStr | None = None
+    """``cloudinary://<API key>:<API secret>@<cloud name>``."""
+    cloudinary_api_base: str | None = None
+    """Another address of its API: a region's, or a stand-in's, whose pictures are served under ``/uploads``."""
+
+    @model_validator(mode="after")
+    def _cloudinary_needs_an_account(self) -> Self:
+        if self.storage_backend == "cloudinary":
+            if self.cloudinary_url is None:
+                raise ValueError("CLOUDINARY_URL is required when STORAGE_BACKEND is cloudinary")
+            try:
+                CloudinaryAccount.of(self.cloudinary_url.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"CLOUDINARY_URL {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _s3_needs_a_bucket(self) -> Self:

@@ -6,16 +6,18 @@ from datetime import datetime
 from typing import Protocol
 
 from image_service.errors import StorageUnavailableError
-from image_service.storage.names import Suffix, content_type, generation_of, is_file, new_file, stem
+from image_service.storage.names import Suffix, checked, content_type, generation_of, is_file, new_file, stem
 
 __all__ = [
     "CACHE_CONTROL",
     "CHUNK_BYTES",
+    "STALE_DRAFT_SECONDS",
     "FilePage",
     "FoundFile",
     "Storage",
     "StoredFile",
     "Suffix",
+    "checked",
     "content_type",
     "generation_of",
     "is_file",
@@ -28,6 +30,9 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 """A file never changes: every stored picture has a name of its own."""
 
 CHUNK_BYTES = 256 * 1024
+
+STALE_DRAFT_SECONDS = 3600.0
+"""After so long nobody is still writing."""
 
 
 class StoredFile(Protocol):
@@ -59,7 +64,10 @@ class FilePage:
 
 
 class Storage(Protocol):
-    """Files by name. Every call may be repeated; each raises ``StorageUnavailableError`` if the storage is away."""
+    """Files by name. Every call may be repeated; each raises ``StorageUnavailableError`` if the storage is away.
+
+    Names are those that ``is_file`` knows; with any other it is a ``ValueError``.
+    """
 
     async def put(self, file: str, data: bytes) -> None:
         """Store a file whole, with the content type of its suffix; once this returns it outlives a crash."""
@@ -73,11 +81,14 @@ class Storage(Protocol):
         """Return an address from which phones can load the file."""
 
     async def page(self, after: str | None = None) -> FilePage:
-        """List a bounded number of the files whose names ``is_file`` knows; nothing else in the storage is ours.
+        """List a bounded number of the files; what else there is in the storage is not ours.
 
         Args:
             after: Of the page before, perhaps of long ago.
         """
+
+    async def remove_drafts(self) -> None:
+        """Clear away what crashes left half-written."""
 
 
 async def read_all(storage: Storage, file: str) -> bytes:

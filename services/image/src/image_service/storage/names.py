@@ -22,6 +22,17 @@ def is_file(name: str) -> bool:
     return _FILE.fullmatch(name) is not None
 
 
+def checked(name: str) -> str:
+    """Return ``name``, if it is a file's.
+
+    Raises:
+        ValueError: It is not; no storage is asked for anything else.
+    """
+    if not is_file(name):
+        raise ValueError("not the name of a file of ours")
+    return name
+
+
 def generation_of(name: str) -> str | None:
     """Return the id of the generation for which a file was made, if its name tells."""
     match = _FILE.fullmatch(name)

@@ -1,28 +1,44 @@
 """Pictures in an S3 bucket; importing this loads botocore, so only who needs it does."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import aioboto3
-from aiohttp import ClientError as ConnectionBrokenError
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from common.clock import utc_now
 from common.logging import get_logger
 from image_service.errors import StorageUnavailableError
 from image_service.settings import Settings
-from image_service.storage import CACHE_CONTROL, CHUNK_BYTES, FilePage, FoundFile, content_type, is_file
+from image_service.storage import (
+    CACHE_CONTROL,
+    CHUNK_BYTES,
+    STALE_DRAFT_SECONDS,
+    FilePage,
+    FoundFile,
+    checked,
+    content_type,
+    is_file,
+)
+from image_service.storage.s3_multipart import FAILURES, PART_BYTES, abort_begun_before, put_in_parts
 
 logger = get_logger(__name__)
 
-FAILURES = (BotoCoreError, ClientError, ConnectionBrokenError, TimeoutError)
+PUT_SECONDS = 60.0
+"""One file, all parts and all tries of each."""
+
 PAGE_FILES = 1000
 """The most that S3 lists at once."""
 
 MISSING = frozenset(("404", "NoSuchKey"))
 """S3's words for a key that is not there; HEAD says the number."""
+
+REFUSED = frozenset(("AccessDenied", "NotImplemented"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +54,13 @@ class S3File:
 
 
 class S3Storage:
-    """One bucket, private unless ``bucket_url`` says where it can be read; no ACL is ever sent."""
+    """One bucket, private unless ``bucket_url`` says where it can be read; no ACL is sent unless the settings ask."""
 
-    def __init__(self, client: Any, settings: Settings) -> None:
+    def __init__(self, client: Any, settings: Settings, *, page_files: int = PAGE_FILES) -> None:
+        self._page_files = page_files
         self._client = client
         self._bucket = settings.aws_s3_bucket_name or ""
+        self._acl = {"ACL": settings.aws_s3_acl} if settings.aws_s3_acl else {}
         self._bucket_url = (settings.aws_s3_bucket_url or "").rstrip("/")
         self._is_self_hosted = settings.s3_endpoint_url is not None
         self._public_url = settings.public_url.rstrip("/")
@@ -74,28 +92,33 @@ class S3Storage:
                 raise _unavailable(error) from error
 
     async def put(self, file: str, data: bytes) -> None:
+        key = checked(file)
+        properties = {
+            "ContentType": content_type(file),
+            "CacheControl": CACHE_CONTROL,
+            "ContentDisposition": "inline",
+            **self._acl,
+        }
         try:
-            await self._client.put_object(
-                Bucket=self._bucket,
-                Key=file,
-                Body=data,
-                ContentType=content_type(file),
-                CacheControl=CACHE_CONTROL,
-                ContentDisposition="inline",
-            )
+            async with asyncio.timeout(PUT_SECONDS):
+                if len(data) > PART_BYTES:
+                    await put_in_parts(self._client, data, bucket=self._bucket, key=key, properties=properties)
+                else:
+                    await self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **properties)
         except FAILURES as error:
             raise _unavailable(error) from error
 
     async def find(self, file: str) -> S3File | None:
+        key = checked(file)
         try:
-            answer = await self._client.head_object(Bucket=self._bucket, Key=file)
+            answer = await self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if _code(error) in MISSING:
                 return None
             raise _unavailable(error) from error
         except FAILURES as error:
             raise _unavailable(error) from error
-        return S3File(self, file, int(answer["ContentLength"]))
+        return S3File(self, key, int(answer["ContentLength"]))
 
     async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes of an object from ``start`` to just before ``stop``."""
@@ -110,15 +133,16 @@ class S3Storage:
             raise _unavailable(error) from error
 
     async def delete(self, file: str) -> None:
+        key = checked(file)
         try:
-            await self._client.delete_object(Bucket=self._bucket, Key=file)
+            await self._client.delete_object(Bucket=self._bucket, Key=key)
         except FAILURES as error:
             raise _unavailable(error) from error
 
     async def page(self, after: str | None = None) -> FilePage:
         start = {} if after is None else {"StartAfter": after}
         try:
-            answer = await self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=PAGE_FILES, **start)
+            answer = await self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=self._page_files, **start)
         except FAILURES as error:
             raise _unavailable(error) from error
         found = answer.get("Contents", [])
@@ -127,6 +151,20 @@ class S3Storage:
         ]
         # By key rather than by S3's own token: that one does not live for ever.
         return FilePage(files, str(found[-1]["Key"]) if found and answer["IsTruncated"] else None)
+
+    async def remove_drafts(self) -> None:
+        try:
+            await abort_begun_before(
+                self._client, utc_now() - timedelta(seconds=STALE_DRAFT_SECONDS), bucket=self._bucket
+            )
+        except ClientError as error:
+            if _code(error) in REFUSED:
+                # A rule of the bucket can do this too; the service's own rights need not go so far.
+                logger.info("unfinished uploads cannot be listed", s3_code=_code(error))
+                return
+            raise _unavailable(error) from error
+        except FAILURES as error:
+            raise _unavailable(error) from error
 
     async def url(self, file: str) -> str:
         if self._bucket_url:
@@ -165,7 +203,7 @@ async def open_s3(settings: Settings) -> AsyncIterator[S3Storage]:
         response_checksum_validation="when_required",
         connect_timeout=3,
         read_timeout=10,
-        retries={"max_attempts": 3, "mode": "standard"},
+        retries={"total_max_attempts": 3, "mode": "standard"},
         max_pool_connections=32,
     )
     session = aioboto3.Session()
