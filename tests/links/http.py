@@ -42,8 +42,11 @@ async def _answer(link: Link, message: Message, caller: End, target: End, *, is_
         await _while_awaited(caller, _pour(target, caller))
         return False
     ends_connection = has_body and not {"content-length", "transfer-encoding"} & headers.keys()
-    reading = target.reader.read() if ends_connection else _body(target.reader, headers)
-    body = await _while_awaited(caller, reading if has_body else _nothing())
+    body = b""
+    if ends_connection:
+        body = await _while_awaited(caller, target.reader.read())
+    elif has_body:
+        body = await _while_awaited(caller, _body(target.reader, headers))
     await passes(await link.tap.on_answer(message))
     await caller.send(head + body)
     return not ends_connection and headers.get("connection", "").lower() != "close"
@@ -72,10 +75,6 @@ async def _deliver_late(link: Link, content: bytes, seconds: float) -> None:
             head = await target.reader.readuntil(HEAD_END)
             await _body(target.reader, _headers(head))
         target.reset()
-
-
-async def _nothing() -> bytes:
-    return b""
 
 
 async def _pour(source: End, drain: End) -> None:
