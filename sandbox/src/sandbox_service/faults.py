@@ -13,7 +13,7 @@ MAX_FAULTS = 500
 ONE_PICTURE = "generate."
 """Operations that draw one picture a call: of several to be withheld the next calls have the others."""
 
-VendorName = Literal["stability", "stripe", "google_play", "google_oauth", "admob"]
+VendorName = Literal["stability", "stripe", "google_play", "google_oauth", "admob", "cloudinary"]
 
 
 class Fault(BaseModel):

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from common.logging import get_logger
 from sandbox_service import control, control_sending
 from sandbox_service.admob import routes as admob
+from sandbox_service.cloudinary import routes as cloudinary
 from sandbox_service.deliveries import Deliveries
 from sandbox_service.google import oauth, publisher
 from sandbox_service.pictures.studio import Studio
@@ -34,6 +35,7 @@ VENDOR_ROUTES: list[VendorRoute] = [
     *oauth.routes,
     *publisher.routes,
     *admob.routes,
+    *cloudinary.routes,
 ]
 
 STANDS_IN_FOR = {
@@ -42,6 +44,7 @@ STANDS_IN_FOR = {
     "google_oauth": "https://oauth2.googleapis.com/token",
     "google_play": "https://androidpublisher.googleapis.com (v3)",
     "admob": "https://www.gstatic.com/admob/reward/verifier-keys.json",
+    "cloudinary": "https://api.cloudinary.com (v1_1), https://res.cloudinary.com",
 }
 
 

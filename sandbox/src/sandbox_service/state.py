@@ -3,6 +3,7 @@
 from sandbox_service.admob.signing import AdMobSigner
 from sandbox_service.calls import CallLog
 from sandbox_service.clock import VendorClock
+from sandbox_service.cloudinary.assets import AssetBook
 from sandbox_service.deliveries import Deliveries
 from sandbox_service.faults import FaultBoard
 from sandbox_service.google.keys import ServiceAccountKey
@@ -29,6 +30,7 @@ class Sandbox:
         self.stability = StabilityAccount()
         self.payments = PaymentBook(self.clock, settings.sandbox_price_100_coins, settings.sandbox_currency)
         self.purchases = PurchaseBook(self.clock, settings.sandbox_play_product, settings.sandbox_play_one_time_product)
+        self.assets = AssetBook()
         self.service_account = ServiceAccountKey(settings.sandbox_credentials_file, settings.base_url)
 
     def reset(self) -> None:
@@ -39,3 +41,4 @@ class Sandbox:
         self.stability.reset()
         self.payments.clear()
         self.purchases.clear()
+        self.assets.clear()

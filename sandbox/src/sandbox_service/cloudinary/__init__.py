@@ -1,0 +1,1 @@
+"""Cloudinary's Upload API, Admin API and delivery network."""
