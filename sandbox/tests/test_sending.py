@@ -33,17 +33,18 @@ class Gateway:
     Attributes:
         statuses: Of its next answers; 200 when there are none.
         received: Requests, oldest first.
+        failures: Of its next answers, none of which comes.
     """
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
         self.received: list[httpx.Request] = []
-        self.away = False
+        self.failures: list[httpx.HTTPError] = []
 
     def transport(self) -> httpx.MockTransport:
         def answer(request: httpx.Request) -> httpx.Response:
-            if self.away:
-                raise httpx.ConnectError("refused")
+            if self.failures:
+                raise self.failures.pop(0)
             self.received.append(request)
             return httpx.Response(self.statuses.pop(0) if self.statuses else 200, json={"success": True})
 
@@ -225,8 +226,20 @@ async def test_what_is_missing_is_said(gateway: Gateway) -> None:
     async for client in opened(gateway, settings(stripe_webhook_secret=None)):
         answer = await client.post("/_sandbox/stripe/webhook", json={"type": "charge.refunded", "id": "pi_12345678"})
         assert answer.status_code == 409
-        gateway.away = True
-        assert (await client.post("/_sandbox/admob/reward", json={"userId": USER})).status_code == 502
+
+
+@pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.RemoteProtocolError("broke off")])
+async def test_answer_that_does_not_come_is_told(
+    sender: httpx.AsyncClient, gateway: Gateway, failure: httpx.HTTPError
+) -> None:
+    gateway.failures = [failure]
+    sent = await send(sender, "admob/reward", userId=USER)
+    reason = f"http://gateway.test: {type(failure).__name__}"
+    assert (sent["status"], sent["statuses"], sent["body"]) == (502, [502], reason)
+    gateway.failures = [failure]
+    sent = await send(sender, "stripe/webhook", type="payment_intent.succeeded", id="pi_12345678", duplicate=True)
+    assert (sent["status"], sent["statuses"], sent["body"]) == (200, [502, 200], {"success": True})
+    assert sent["event"]["id"].startswith("evt_")
 
 
 def test_the_gateway_is_where_the_environment_says() -> None:

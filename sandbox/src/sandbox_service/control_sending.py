@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 
 from sandbox_service.admob.signing import AD_NETWORK
 from sandbox_service.control import ControlModel
-from sandbox_service.deliveries import GatewayAwayError
 from sandbox_service.google.purchases import Kind
 from sandbox_service.google.pushes import notification, push
 from sandbox_service.google.tokens import is_well_formed
@@ -161,10 +160,7 @@ async def send_notification(order: NotificationOrder, request: Request) -> Json:
 
 
 async def _send(request: Request, method: str, target: str, **arguments: Any) -> Json:
-    try:
-        return await _sandbox(request).deliveries.send(method, target, **arguments)
-    except GatewayAwayError as error:
-        raise HTTPException(502, [{"field": "GATEWAY_URL", "message": str(error)}]) from error
+    return await _sandbox(request).deliveries.send(method, target, **arguments)
 
 
 def _sandbox(request: Request) -> Sandbox:

@@ -1,6 +1,7 @@
 """What vendors send of their own accord: webhooks and callbacks, through the gateway as from outside."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -9,10 +10,6 @@ TIMEOUT_SECONDS = 30.0
 """Longer than the gateway takes to give up."""
 
 Json = dict[str, Any]
-
-
-class GatewayAwayError(Exception):
-    """Nobody answers at the gateway's address."""
 
 
 class Deliveries:
@@ -36,10 +33,8 @@ class Deliveries:
         """Send the same thing ``times`` times, one after the other.
 
         Returns:
-            ``status`` and ``body`` of the last answer, ``statuses`` of all.
-
-        Raises:
-            GatewayAwayError: No answer came.
+            ``status`` and ``body`` of the last answer, ``statuses`` of all; where none came, or it broke off, 502 and
+            in ``body`` why.
         """
         statuses: list[int] = []
         body: Any = None
@@ -47,9 +42,11 @@ class Deliveries:
             try:
                 response = await self._client.request(method, target, content=content, headers=headers)
             except httpx.HTTPError as error:
-                raise GatewayAwayError(f"{self.gateway_url}: {type(error).__name__}") from error
-            statuses.append(response.status_code)
-            body = _json_or_text(response)
+                statuses.append(HTTPStatus.BAD_GATEWAY)
+                body = f"{self.gateway_url}: {type(error).__name__}"
+            else:
+                statuses.append(response.status_code)
+                body = _json_or_text(response)
         return {"status": statuses[-1], "statuses": statuses, "body": body}
 
     async def close(self) -> None:
