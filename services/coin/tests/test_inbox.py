@@ -113,6 +113,72 @@ async def test_a_killed_process_loses_its_lease(inbox: InboxStore, database: Dat
     assert (await found(inbox, name)).state == "done"
 
 
+async def test_slow_handler_keeps_its_message(database: Database) -> None:
+    calls = 0
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(_: Message) -> None:
+        nonlocal calls
+        calls += 1
+        began.set()
+        await go_on.wait()
+
+    inboxes = [InboxStore(database, lease_seconds=0.6) for _ in range(2)]
+    name = await add(inboxes[0])
+    slow = asyncio.create_task(InboxWorker(inboxes[0], {"stripe": handle}).work_off())
+    await began.wait()
+    first = (await found(inboxes[0], name)).next_at
+    assert first is not None
+    other = InboxWorker(inboxes[1], {"stripe": handle})
+    async with asyncio.timeout(20):
+        while utc_now() < first + timedelta(seconds=1):  # more than another whole lease
+            await other.work_off()
+            await asyncio.sleep(0.02)
+    go_on.set()
+    await slow
+    assert calls == 1
+    assert (await found(inboxes[0], name)).state == "done"
+
+
+async def test_message_of_a_killed_process_is_worked_off_when_its_lease_ends(database: Database) -> None:
+    inbox = InboxStore(database, lease_seconds=0.5)
+    name = await add(inbox)
+    began, done = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: Message) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async def handle(_: Message) -> None:
+        done.set()
+
+    killed = asyncio.create_task(InboxWorker(inbox, {"stripe": hang}).work_off())
+    await began.wait()
+    killed.cancel()
+    await asyncio.gather(killed, return_exceptions=True)
+    assert (await found(inbox, name)).state == "received"
+    running = asyncio.create_task(InboxWorker(inbox, {"stripe": handle}, poll_seconds=0.05).run())
+    async with asyncio.timeout(10):
+        await done.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_lease_that_was_lost_is_not_renewed(inbox: InboxStore, database: Database) -> None:
+    name = await add(inbox)
+    lost = await inbox.claim()
+    assert lost is not None
+    assert await inbox.renew(lost)
+    await make_due(database, name)
+    taken = await inbox.claim()
+    assert taken is not None
+    assert not await inbox.renew(lost)
+    assert await inbox.renew(taken)
+    await inbox.set_done(taken)
+    assert not await inbox.renew(taken)
+    assert (await found(inbox, name)).next_at is None
+
+
 async def test_worker_is_woken(inbox: InboxStore) -> None:
     done = asyncio.Event()
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from coin_service.main import create_app
 from coin_service.settings import Settings
 
 PRODUCTION = {
@@ -100,3 +101,12 @@ def test_key_is_not_shown(environment: Any) -> None:
     settings = environment()
     assert isinstance(settings.stripe_secret_key, SecretStr)
     assert "sk_live" not in repr(settings)
+
+
+def test_production_without_webhooks_says_so(environment: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    create_app(environment(STRIPE_WEBHOOK_SECRET="whsec_" + "x" * 32))
+    assert "STRIPE_WEBHOOK_SECRET" not in capfd.readouterr().out
+    create_app(environment(STRIPE_WEBHOOK_SECRET=None))
+    (said,) = capfd.readouterr().out.splitlines()
+    assert '"variable": "STRIPE_WEBHOOK_SECRET"' in said
+    assert '"level": "error"' in said

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from common.clock import utc_now
 from common.mongo import ASCENDING, DESCENDING, Database, Document, DuplicateKeyError, IndexModel, ReturnDocument
 
-LEASE_SECONDS = 60.0
-"""How long one process may be at a message before another takes it up."""
+LEASE_SECONDS = 10.0
+"""How long a message waits for a process that was killed; who is at it renews its lease in time."""
 
 KEEP_DONE_SECONDS = 90 * 86_400
 """Vendors repeat a message for some days at most; one that is not done is kept for ever."""
@@ -70,7 +70,8 @@ class Message(BaseModel):
 class InboxStore:
     """The ``inbox`` collection: received → done | retry → dead."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.lease_seconds = lease_seconds
         self._messages = database["inbox"]
 
     async def ensure_schema(self) -> None:
@@ -92,7 +93,7 @@ class InboxStore:
     async def add_claimed(self, source: Source, event_id: str, type_: str, content: Any) -> Message | None:
         """Keep a message and take it up at once; ``None`` if it was kept before."""
         message = Message.new(source, event_id, type_, content)
-        ends = message.received_at + timedelta(seconds=LEASE_SECONDS)
+        ends = message.received_at + timedelta(seconds=self.lease_seconds)
         return await self._insert(message.model_copy(update={"attempts": 1, "next_at": ends}))
 
     async def claim(self, message_id: str | None = None) -> Message | None:
@@ -102,11 +103,17 @@ class InboxStore:
         return self._message(
             await self._messages.find_one_and_update(
                 query,
-                {"$set": {"next_at": now + timedelta(seconds=LEASE_SECONDS)}, "$inc": {"attempts": 1}},
+                {"$set": {"next_at": now + timedelta(seconds=self.lease_seconds)}, "$inc": {"attempts": 1}},
                 sort=[("next_at", ASCENDING)],
                 return_document=ReturnDocument.AFTER,
             )
         )
+
+    async def renew(self, message: Message) -> bool:
+        """Keep a message for another lease; ``False`` if it is not this process's any more."""
+        ends = utc_now() + timedelta(seconds=self.lease_seconds)
+        kept = await self._messages.update_one(self._mine(message), {"$set": {"next_at": ends}})
+        return bool(kept.matched_count)
 
     async def set_done(self, message: Message) -> None:
         """Done is done, whoever says so: handlers may be repeated."""

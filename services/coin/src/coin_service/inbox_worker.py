@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
@@ -16,7 +17,10 @@ logger = get_logger(__name__)
 
 POLL_SECONDS = 2.0
 HANDLER_SECONDS = 45.0
-"""Less than the lease, so that a slow handler is not joined by a second one."""
+"""After that a message is tried again later."""
+
+RENEWALS = 3
+"""So often a lease is renewed before it would end."""
 
 FIRST_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 3600.0
@@ -96,7 +100,7 @@ class InboxWorker:
         if handler is None:
             return await self._bury(message, "no_handler")
         try:
-            async with asyncio.timeout(HANDLER_SECONDS):
+            async with asyncio.timeout(HANDLER_SECONDS), self._kept(message):
                 await handler(message)
         except UnusableMessageError as error:
             return await self._bury(message, error.code)
@@ -111,6 +115,27 @@ class InboxWorker:
             logger.exception("inbox message failed", message_id=message.id, type=message.type)
             return await self._repeat(message, "internal_error")
         return None
+
+    @asynccontextmanager
+    async def _kept(self, message: Message) -> AsyncIterator[None]:
+        """Renew the lease meanwhile: a slow handler is not joined by a second one, a killed one is soon."""
+        renewing = asyncio.create_task(self._renew(message))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
+    async def _renew(self, message: Message) -> None:
+        is_mine = True
+        while is_mine:
+            await asyncio.sleep(self._store.lease_seconds / RENEWALS)
+            try:
+                is_mine = await self._store.renew(message)
+            except DATABASE_UNAVAILABLE as error:
+                logger.warning("inbox lease was not renewed", message_id=message.id, error=type(error).__name__)
+        # Both may go on: handlers may be repeated, and what a message becomes is set by who has it.
+        logger.warning("inbox message was taken over", message_id=message.id)
 
     async def _repeat(self, message: Message, code: str) -> str:
         if message.attempts >= MAX_ATTEMPTS:

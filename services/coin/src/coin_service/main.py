@@ -38,8 +38,11 @@ from coin_service.vendors import Roads, open_vendors
 from common.app import create_service_app
 from common.clients.auth import AuthClient
 from common.http import open_service_client
+from common.logging import get_logger
 from common.mongo import open_database
 from common.settings import load_settings
+
+logger = get_logger(__name__)
 
 INBOX_WORKERS = 4
 """In each process; they mostly wait for vendors."""
@@ -119,7 +122,7 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
             async with _background(consumption.run(), *sweepers, audits.run(), *at_inbox):
                 yield
 
-    return create_service_app(
+    app = create_service_app(
         settings,
         routers=[
             routes.router,
@@ -131,6 +134,13 @@ def create_app(settings: Settings | None = None, *, roads: Roads | None = None) 
         lifespan=lifespan,
         description="Wallets: what a user has, earned, bought and spent.",
     )
+    if settings.is_production and settings.stripe_webhook_secret is None:
+        logger.error(
+            "webhooks of stripe are refused: payments and refunds are noticed by the sweeper alone, and late",
+            variable="STRIPE_WEBHOOK_SECRET",
+            sweep_seconds=settings.stripe_sweep_seconds,
+        )
+    return app
 
 
 @asynccontextmanager
