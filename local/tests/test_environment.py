@@ -86,6 +86,19 @@ def test_credentials_file_counts_from_the_checkout_and_must_be_there(folders: Fo
         values_of({"GOOGLE_APPLICATION_CREDENTIALS": "absent.json"}, folders)
 
 
+def test_cloudinary_without_an_account_is_the_sandbox(folders: Folders) -> None:
+    values = values_of({"STORAGE_BACKEND": "cloudinary"}, folders)
+    assert values["CLOUDINARY_URL"] == "cloudinary://sandbox:sandbox-secret@pixelmint"
+    assert values["CLOUDINARY_API_BASE"] == "http://127.0.0.1:6010"
+    assert "CLOUDINARY_URL" in environment_of(IMAGE, values, PORTS)
+    assert "CLOUDINARY_URL" not in environment_of(COIN, values, PORTS)
+
+    real = values_of({"STORAGE_BACKEND": "cloudinary", "CLOUDINARY_URL": "cloudinary://1:2@mine"}, folders)
+    assert real["CLOUDINARY_URL"] == "cloudinary://1:2@mine"
+    assert "CLOUDINARY_API_BASE" not in real
+    assert "CLOUDINARY_API_BASE" not in values_of({}, folders)
+
+
 def test_a_bucket_means_s3(folders: Folders) -> None:
     assert values_of({}, folders)["STORAGE_BACKEND"] == "local"
     assert values_of({"AWS_S3_BUCKET_NAME": "pictures"}, folders)["STORAGE_BACKEND"] == "s3"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from local_mesh.folders import Folders
 from local_mesh.mongo import MongoChoice
 from local_mesh.processes import GATEWAY, MONGOD, SANDBOX, Ports, Process
-from local_mesh.vendors import ADMOB_KEYS_URL, VENDORS, Vendor
+from local_mesh.vendors import ADMOB_KEYS_URL, CLOUDINARY, Vendor, vendors_of
 
 
 def describe(
@@ -24,7 +24,7 @@ def describe(
         _line("gateway", f"{ports.public_url}   documentation: {ports.public_url}/docs"),
         _line("services", "  ".join(f"{process.name} :{ports.of(process)}" for process in services)),
         _line("MongoDB", _mongo(mongo)),
-        *[_line(vendor.name, _vendor(vendor, settings, ports)) for vendor in VENDORS],
+        *[_line(vendor.name, _vendor(vendor, settings, ports)) for vendor in vendors_of(settings)],
         _line("AdMob", _admob(settings, ports)),
         _line("pictures", _storage(values, folders)),
         _line("data", f"{folders.shown(folders.data)}/   logs and pids: {run}/<name>.log, {run}/<name>.pid"),
@@ -68,6 +68,8 @@ def _storage(values: Mapping[str, str], folders: Folders) -> str:
             if values["UPLOADS_DIR"] == str(folders.uploads)
             else values["UPLOADS_DIR"]
         )
+    if CLOUDINARY.is_stood_in_for(values):
+        return "with the sandbox in Cloudinary's place, which forgets them when it stops"
     return f"{values['STORAGE_BACKEND']} storage, with your credentials"
 
 

@@ -37,6 +37,13 @@ STRIPE = Vendor(
     key="sk_test_sandbox0000000000000000",
     webhook_variable="STRIPE_WEBHOOK_SECRET",
 )
+CLOUDINARY = Vendor(
+    "Cloudinary",
+    "CLOUDINARY_URL",
+    "CLOUDINARY_API_BASE",
+    key="cloudinary://sandbox:sandbox-secret@pixelmint",
+)
+"""Asked only where the pictures are to be stored with it."""
 GOOGLE_PLAY = Vendor("Google Play", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_PLAY_API_BASE")
 
 ADMOB_KEYS_URL = "ADMOB_KEYS_URL"
@@ -58,13 +65,18 @@ GOOGLE_PLAY_PUSHES = {
 VENDORS = (STABILITY, STRIPE, GOOGLE_PLAY)
 
 
+def vendors_of(settings: Mapping[str, str]) -> tuple[Vendor, ...]:
+    """Return the vendors that these settings need."""
+    return (*VENDORS, CLOUDINARY) if settings.get("STORAGE_BACKEND") == "cloudinary" else VENDORS
+
+
 def stand_ins(settings: Mapping[str, str], sandbox_url: str, credentials_file: Path) -> dict[str, str]:
     """Return the variables that point every vendor without credentials at the sandbox."""
     values = {ADMOB_KEYS_URL: f"{sandbox_url}{ADMOB_KEYS_PATH}"}
     if not GOOGLE_PLAY.is_real(settings):
         values |= {GOOGLE_CERTS_URL: f"{sandbox_url}{GOOGLE_CERTS_PATH}"} | GOOGLE_PLAY_PUSHES
     values = {name: settings.get(name) or value for name, value in values.items()}
-    for vendor in VENDORS:
+    for vendor in vendors_of(settings):
         if not vendor.is_real(settings):
             values[vendor.credential] = vendor.key or str(credentials_file)
             values[vendor.base] = sandbox_url
