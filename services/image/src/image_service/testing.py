@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import email
+import email.policy
 import io
 import json
 from collections.abc import Awaitable, Callable
@@ -10,8 +12,14 @@ from typing import Any
 import httpx
 from PIL import Image as Pillow
 
+from common.clock import utc_now
 from common.errors import error_body
+from common.mongo import new_id
 from common.testing import FakeCoin
+from image_service.models import Image
+
+V2BETA_SIZE = (1216, 832)
+"""Width and height of whatever v2beta draws here."""
 
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
@@ -23,16 +31,35 @@ def draw_png(width: int = 1024, height: int = 1024, *, seed: int = 1) -> bytes:
     return written.getvalue()
 
 
+def some_image(user_id: str, **fields: Any) -> Image:
+    """Return a picture as if it had been drawn; there is no file of it."""
+    values: dict[str, Any] = {
+        "id": new_id(), "user_id": user_id, "generation_id": new_id(), "file": f"{'a' * 32}.png", "size_bytes": 1,
+        "sha256": "0", "prompt": "a fox", "negative_prompt": None, "style_preset": None, "width": 1024, "height": 1024,
+        "steps": 30, "cfg_scale": 7.0, "seed": 1, "coins_used": 10, "created_at": utc_now(),
+    }  # fmt: skip
+    return Image(**(values | fields))
+
+
 def artifact(png: bytes, *, seed: int = 1, reason: str = "SUCCESS") -> dict[str, Any]:
     """Return one picture of an answer as Stability v1 writes it."""
     return {"base64": base64.b64encode(png).decode(), "seed": seed, "finishReason": reason}
 
 
+def form_of(request: httpx.Request) -> dict[str, str]:
+    """Return the fields of a form as Stability v2beta takes it; ``{}`` of anything else."""
+    head = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
+    message = email.message_from_bytes(head + request.content, policy=email.policy.HTTP)
+    parts = message.iter_parts() if message.get_content_type() == "multipart/form-data" else ()
+    contents = [(part.get_param("name", header="content-disposition"), part.get_payload(decode=True)) for part in parts]
+    return {str(name): content.decode() for name, content in contents if isinstance(content, bytes)}
+
+
 class FakeEngine:
-    """Draws what is asked, as Stability v1 on the wire.
+    """Draws what is asked, as Stability on the wire: v1, or v2beta with a picture a call.
 
     Attributes:
-        orders: The bodies of the calls so far.
+        orders: The bodies of the calls so far, or their forms.
         headers: Of the last call.
         answers: What the next calls are answered instead, first one first.
         reasons: ``finishReason`` of the pictures of every call; the rest are ``SUCCESS``.
@@ -48,7 +75,8 @@ class FakeEngine:
         self.open.set()
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        order = json.loads(request.content)
+        is_v1 = request.url.path.startswith("/v1/")
+        order: dict[str, Any] = json.loads(request.content) if is_v1 else form_of(request)
         self.orders.append(order)
         self.headers = request.headers
         await self.open.wait()
@@ -57,6 +85,8 @@ class FakeEngine:
             if isinstance(instead, Exception):
                 raise instead
             return instead if isinstance(instead, httpx.Response) else await instead(request)
+        if not is_v1:
+            return self._one(order)
         first = order.get("seed") or 1000
         reasons = self.reasons + ["SUCCESS"] * (order["samples"] - len(self.reasons))
         artifacts = [
@@ -64,6 +94,13 @@ class FakeEngine:
             for n, reason in enumerate(reasons)
         ]
         return httpx.Response(200, json={"artifacts": artifacts})
+
+    def _one(self, order: dict[str, str]) -> httpx.Response:
+        number = len(self.orders)
+        seed = order.get("seed", str(1000 + number))
+        reason = self.reasons[number - 1] if number <= len(self.reasons) else "SUCCESS"
+        headers = {"content-type": "image/png", "seed": seed, "finish-reason": reason}
+        return httpx.Response(200, content=draw_png(*V2BETA_SIZE, seed=int(seed)), headers=headers)
 
 
 class FakeSubscription:

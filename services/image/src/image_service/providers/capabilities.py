@@ -67,6 +67,15 @@ class Capabilities:
     styles: tuple[StylePreset, ...]
     max_seed: int
 
+    @property
+    def offered_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Sizes that can be ordered; where only the proportion counts, one for each of them."""
+        return self.sizes or SDXL_SIZES
+
+    @property
+    def default_cfg_scale(self) -> float | None:
+        return None if self.cfg_scale is None else self.cfg_scale.default
+
     def check(self, order: Order) -> None:
         """Refuse what the engine cannot draw.
 
@@ -102,7 +111,7 @@ class Capabilities:
             across, down = map(int, ratio.split(":"))
             return abs(math.log(width / height) - math.log(across / down))
 
-        return min(self.aspect_ratios, key=distance)
+        return min(ASPECT_RATIOS, key=distance)
 
     def _wrong_texts(self, order: Order) -> list[tuple[str, str]]:
         texts = (("prompt", order.prompt), ("negativePrompt", order.negative_prompt or ""))

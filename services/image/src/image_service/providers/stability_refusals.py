@@ -53,7 +53,7 @@ class Refusal:
 
 def read_refusal(response: httpx.Response, body: bytes) -> Refusal:
     """Tell what the client hears, and what it says about the engine."""
-    status, name = response.status_code, _name(body)
+    status, name = response.status_code, refusal_name(body)
     if status in (400, 403, 422) and name in MODERATED:
         return Refusal(ContentRejectedError())
     if status == httpx.codes.UNPROCESSABLE_ENTITY and name == "invalid_language":
@@ -95,7 +95,7 @@ def _retry_after(declared: str) -> float | None:
     return min(max(0.0, seconds), float(RATE_LIMIT_SECONDS))
 
 
-def _name(body: bytes) -> str:
+def refusal_name(body: bytes) -> str:
     """Read what the vendor calls an error; v1 and v2beta call it alike, and differ only in what they say of it."""
     try:
         answer: Any = json.loads(body)

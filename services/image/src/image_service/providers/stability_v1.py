@@ -10,9 +10,11 @@ from image_service.models import Applied, Order
 from image_service.png import checked
 from image_service.providers import DrawnPicture, OnPicture
 from image_service.providers.capabilities import Capabilities
-from image_service.providers.stability_http import Answer, Call, StabilityHttp
+from image_service.providers.stability_http import Call, StabilityHttp
 
 logger = get_logger(__name__)
+
+MAX_SEED = 4_294_967_295
 
 MAX_PICTURE_BYTES = 12 * 1024 * 1024
 """Of one picture in base64; a raw one of 1024 x 1024 pixels with alpha is 5.6 MB so written."""
@@ -41,7 +43,7 @@ class StabilityV1:
             max_bytes=order.samples * MAX_PICTURE_BYTES,
             json=_request(order),
         )
-        pictures = await self._http.call(call, lambda answer: _read(answer, order, self.capabilities.max_seed))
+        pictures = await self._http.call(call, lambda answer: read_pictures(answer.body, order))
         if on_picture is not None:
             for _ in pictures:
                 on_picture()
@@ -67,7 +69,7 @@ def _request(order: Order) -> dict[str, Any]:
     return body
 
 
-def _read(answer: Answer, order: Order, max_seed: int) -> list[DrawnPicture]:
+def read_pictures(body: bytes, order: Order) -> list[DrawnPicture]:
     """Unpack the pictures of an answer, checked as if a stranger had sent it; some 20 ms each.
 
     Raises:
@@ -75,7 +77,7 @@ def _read(answer: Answer, order: Order, max_seed: int) -> list[DrawnPicture]:
         ProviderFailedError: No picture can be used.
     """
     try:
-        content = json.loads(answer.body)
+        content = json.loads(body)
     except (ValueError, RecursionError):
         content = None
     # An object according to the vendor's samples, a bare array according to one of its schemas.
@@ -87,7 +89,7 @@ def _read(answer: Answer, order: Order, max_seed: int) -> list[DrawnPicture]:
     pictures = [
         picture
         for artifact, reason in zip(artifacts, reasons, strict=True)
-        if reason == "SUCCESS" and (picture := _picture(artifact, order, max_seed)) is not None
+        if reason == "SUCCESS" and (picture := _picture(artifact, order)) is not None
     ]
     if not pictures:
         if "CONTENT_FILTERED" in reasons:
@@ -102,11 +104,11 @@ def _reason(artifact: Any) -> str:
     return str(artifact.get("finishReason", artifact.get("finish_reason", "ERROR")))
 
 
-def _picture(artifact: dict[str, Any], order: Order, max_seed: int) -> DrawnPicture | None:
+def _picture(artifact: dict[str, Any], order: Order) -> DrawnPicture | None:
     seed, text = artifact.get("seed"), artifact.get("base64")
     if isinstance(seed, str) and seed.isascii() and seed.isdigit() and len(seed) <= 10:
         seed = int(seed)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= max_seed or not isinstance(text, str):
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED or not isinstance(text, str):
         logger.error("the engine sent a picture without seed or bytes")
         return None
     try:
