@@ -118,6 +118,15 @@ async def test_files_of_before_are_known(storage: Storage) -> None:
     assert [each.name for each in await every_file(storage)] == [file]
 
 
+async def test_a_copy_for_review_is_kept_but_not_listed(storage: Storage) -> None:
+    copy = f"report-{new_id()}-{'a' * 22}.png"
+    await storage.put(copy, PNG)
+    assert await read_all(storage, copy) == PNG
+    assert await every_file(storage) == []
+    await storage.delete(copy)
+    assert await storage.find(copy) is None
+
+
 async def test_a_file_that_never_was(storage: Storage) -> None:
     file = new_file(new_id())
     assert await storage.find(file) is None

@@ -66,7 +66,7 @@ class FilePage:
 class Storage(Protocol):
     """Files by name. Every call may be repeated; each raises ``StorageUnavailableError`` if the storage is away.
 
-    Names are those that ``is_file`` knows; with any other it is a ``ValueError``.
+    Names are pictures', or of copies for review; with any other it is a ``ValueError``.
     """
 
     async def put(self, file: str, data: bytes) -> None:
@@ -81,7 +81,7 @@ class Storage(Protocol):
         """Return an address from which phones can load the file."""
 
     async def page(self, after: str | None = None) -> FilePage:
-        """List a bounded number of the files; what else there is in the storage is not ours.
+        """List a bounded number of the pictures' files; what else is in the storage is none of the caller's.
 
         Args:
             after: Of the page before, perhaps of long ago.

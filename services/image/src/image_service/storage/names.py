@@ -11,6 +11,9 @@ _CONTENT_TYPES: dict[str, str] = {".png": "image/png", ".webp": "image/webp"}
 # The second form is of files that were stored before names told their generation.
 _FILE = re.compile(r"(?:([0-9a-f]{24})-[A-Za-z0-9_-]{22}(?:\.png|\.webp)|[A-Za-z0-9_-]{32}\.png)")
 
+_COPY = re.compile(r"report-[0-9a-f]{24}-[A-Za-z0-9_-]{22}\.png")
+"""Of a picture under review: stored like the others, but neither served nor listed."""
+
 
 def new_file(generation_id: str, suffix: Suffix = ".png") -> str:
     """Make the name of a generation's file: 128 random bits of it, since whoever knows the name may see the picture."""
@@ -23,12 +26,12 @@ def is_file(name: str) -> bool:
 
 
 def checked(name: str) -> str:
-    """Return ``name``, if it is a file's.
+    """Return ``name``, if it is a picture's, or of a copy for review.
 
     Raises:
         ValueError: It is not; no storage is asked for anything else.
     """
-    if not is_file(name):
+    if not (is_file(name) or _COPY.fullmatch(name)):
         raise ValueError("not the name of a file of ours")
     return name
 
