@@ -24,6 +24,7 @@ from coin_service.testing.google_play import PACKAGE, FakePlay, write_key_file
 from coin_service.testing.google_push import FakeCertificates
 from coin_service.testing.stripe import STRIPE_KEY, FakeStripe
 from coin_service.testing.sweeping import sweeper_of
+from coin_service.testing.webhooks import SECRET
 from coin_service.vendors import Roads
 from common.mongo import Database
 from common.testing import app_client, service_settings
@@ -152,4 +153,10 @@ async def sweepers(
 @pytest_asyncio.fixture
 async def client(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
     async with open_client() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def webhooks(open_client: OpenClient) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client(stripe_webhook_secret=SECRET) as opened:
         yield opened

@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from coin_service.audit.auditor import Auditor
-from coin_service.audit.report import Fault
-from coin_service.audit.scan import LedgerScan
 from coin_service.earning import EarningService
 from coin_service.ledger import Ledger, Request
 from coin_service.service import CoinService
 from coin_service.settings import EarnRule
+from coin_service.testing.auditing import audit
 from common.mongo import Database, Int64
 
 START = datetime(2026, 5, 4, 23, 0, tzinfo=UTC)
@@ -43,14 +41,8 @@ async def fill(ledger: Ledger, ada: str) -> None:
 AD_1, AD_2, QUIZ, CALLBACK, DEDUCT, NEXT_DAY = range(2, 8)
 
 
-async def faults(database: Database) -> list[Fault]:
-    found: list[Fault] = []
-    await Auditor(LedgerScan(database), found.append).run()
-    return found
-
-
 async def test_sound_days(database: Database) -> None:
-    assert await faults(database) == []
+    assert (await audit(database)).faults == []
     last = await database["entries"].find_one({"seq": NEXT_DAY})
     assert last is not None
     assert {name: (each["day"], each["coins"]) for name, each in last["earned"].items()} == {
@@ -75,5 +67,5 @@ async def test_entry_whose_day_was_changed_is_named(
     database: Database, seq: int, update: dict[str, Any], expected: list[int]
 ) -> None:
     await database["entries"].update_one({"seq": seq}, update, bypass_document_validation=True)
-    found = await faults(database)
-    assert [(fault.rule, fault.seq) for fault in found] == [("earned", seq) for seq in expected], found
+    found = await audit(database)
+    assert found.places == [("earned", seq) for seq in expected], found.faults

@@ -8,14 +8,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from coin_service.audit.auditor import Auditor
-from coin_service.audit.report import Fault
-from coin_service.audit.scan import LedgerScan
 from coin_service.holds import HoldService
 from coin_service.ledger import Ledger
 from coin_service.models import Draft
 from coin_service.refunds import RefundService
 from coin_service.store import LedgerStore
+from coin_service.testing.auditing import audit
 from common.auth import ServiceTokenSigner
 from common.clients.coin import (
     CoinClient,
@@ -44,12 +42,6 @@ async def captured(holds: HoldService, ada: str) -> str:
     return "g1"
 
 
-async def faults(database: Database) -> list[tuple[str, int | None]]:
-    found: list[Fault] = []
-    await Auditor(LedgerScan(database), found.append).run()
-    return [(fault.rule, fault.seq) for fault in found]
-
-
 async def test_parts_add_up_to_the_capture(
     wallet: CoinClient, client: httpx.AsyncClient, database: Database, ada: str, captured: str
 ) -> None:
@@ -66,7 +58,7 @@ async def test_parts_add_up_to_the_capture(
         ("refund", 10, "generation-1"),
         ("generate", -30, "generation-1"),
     ]
-    assert await faults(database) == []
+    assert (await audit(database)).places == []
 
 
 async def test_it_may_be_repeated_under_its_key(wallet: CoinClient, ada: str, captured: str) -> None:
@@ -132,7 +124,7 @@ async def test_processes_at_once_never_give_back_more(
         assert last is not None
         assert given is not None
         assert 24 <= (given.refunded or 0) <= 30
-    assert await faults(database) == []
+    assert (await audit(database)).places == []
 
 
 async def test_stale_refund_is_let_in_by_no_chance(
@@ -174,7 +166,7 @@ async def test_debt_is_paid_from_it(
     owing = Draft(kind="debit", type="clawback", key="c", amount=70, debt_change=20)
     await ledger.move(ada, lambda _: owing, find_done)
     assert (await wallet.refund(ada, 30, hold_key=captured, key="r")).balance == 10
-    assert await faults(database) == []
+    assert (await audit(database)).places == []
 
 
 @pytest.mark.parametrize(
@@ -203,7 +195,7 @@ async def test_audit_names_what_is_wrong(
     for number in range(2):
         await wallet.refund(ada, 15, hold_key=captured, key=f"r{number}")
     await database["entries"].update_one({"seq": seq}, update, bypass_document_validation=True)
-    found = await faults(database)
+    found = (await audit(database)).places
     assert found[: len(expected)] == expected, found
 
 
@@ -214,9 +206,9 @@ async def test_audit_knows_what_was_captured(
     await wallet.refund(ada, 30, hold_key=captured, key="r")
     entries, more = database["entries"], {"$inc": {"amount": Int64(1), "balance": Int64(1), "refunded": Int64(1)}}
     await entries.update_one({"refunds": {"$exists": True}}, more)
-    assert await faults(database) == [("refund", 4)]
+    assert (await audit(database)).places == [("refund", 4)]
     await entries.update_one({"seq": 3}, {"$set": {"user_id": bob}, "$unset": {"resolves": 1}})
-    assert ("refund", 4) in await faults(database)
+    assert ("refund", 4) in (await audit(database)).places
 
 
 async def test_audit_sees_what_a_lost_index_let_in(
@@ -225,7 +217,7 @@ async def test_audit_sees_what_a_lost_index_let_in(
     for number in range(2):
         await wallet.refund(ada, 15, hold_key=captured, key=f"r{number}")
     await database["entries"].drop_index("refunds")
-    assert await faults(database) == [("index", None)]
+    assert (await audit(database)).places == [("index", None)]
     twin = {"$set": {"refund_number": Int64(1), "refunded": Int64(15)}}
     await database["entries"].update_one({"seq": 5}, twin)
-    assert await faults(database) == [("index", None), ("refund", 5)]
+    assert (await audit(database)).places == [("index", None), ("refund", 5)]

@@ -6,11 +6,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from coin_service.audit.auditor import Auditor
-from coin_service.audit.report import Fault
-from coin_service.audit.scan import LedgerScan
 from coin_service.returns import ReturnStore
 from coin_service.sweeper import HORIZON_SECONDS, RETURNS_PER_ROUND, StripeSweeper
+from coin_service.testing.auditing import audit
 from coin_service.testing.client import OpenClient
 from coin_service.testing.stripe import FakeStripe
 from coin_service.testing.sweeping import SWEEP_SECONDS, balance, make_due, order, pay
@@ -74,9 +72,7 @@ async def test_dispute_won_gives_the_coins_again(
     assert await database["entries"].count_documents({"adjusts": {"$exists": True}}) == 2
     await look_again(sweepers, database)
     assert await noted(database) == []
-    faults: list[Fault] = []
-    await Auditor(LedgerScan(database), faults.append).run()
-    assert faults == []
+    assert (await audit(database)).faults == []
 
 
 async def test_dispute_lost_stays_lost_and_is_forgotten_in_time(

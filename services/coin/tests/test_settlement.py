@@ -8,9 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coin_service.audit.auditor import Auditor
-from coin_service.audit.report import Fault
-from coin_service.audit.scan import LedgerScan
 from coin_service.checkouts import CheckoutStore
 from coin_service.holds import HoldService
 from coin_service.inbox_worker import PostponedError, UnusableMessageError
@@ -22,6 +19,7 @@ from coin_service.providers import Standing
 from coin_service.service import CoinService
 from coin_service.settlement import SettlementService
 from coin_service.store import LedgerStore, from_document
+from coin_service.testing.auditing import audit
 from common.clients.coin import InsufficientCoinsError
 from common.mongo import Database, new_id
 from common.testing.auth import FakeAuth
@@ -74,9 +72,7 @@ async def chain(database: Database, user_id: str) -> list[Entry]:
         assert min(balance, debt) >= 0
     assert entries[-1].total == sum(entry.signed_amount for entry in entries if entry.type is not None)
     assert not entries[-1].pays_debt
-    faults: list[Fault] = []
-    await Auditor(LedgerScan(database), faults.append).run()
-    assert faults == []
+    assert (await audit(database)).faults == []
     return entries
 
 
