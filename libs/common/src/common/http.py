@@ -28,6 +28,17 @@ KEEP_ALIVE_SECONDS = 30
 """Less than a server keeps an idle connection, so that no request is sent into a closing one."""
 
 
+class _Transport(httpx.AsyncHTTPTransport):
+    """Says of a connection that was reset as soon as it was made what httpx itself does not."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except AttributeError as error:
+            # uvloop has taken its socket away when httpcore asks anyio about it; nothing has been sent yet.
+            raise httpx.ConnectError("reset while connecting", request=request) from error
+
+
 @asynccontextmanager
 async def open_http_client(
     base_url: str,
@@ -38,18 +49,18 @@ async def open_http_client(
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Open the one client of an upstream: never without a timeout, follows no redirect, keeps no cookie."""
+    limits = httpx.Limits(
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_CONNECTIONS,
+        keepalive_expiry=KEEP_ALIVE_SECONDS,
+    )
     client = httpx.AsyncClient(
         base_url=base_url,
         headers=headers,
         timeout=httpx.Timeout(timeout_seconds, connect=connect_timeout_seconds),
-        limits=httpx.Limits(
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE_SECONDS,
-        ),
         follow_redirects=False,
         trust_env=False,
-        transport=transport,
+        transport=transport or _Transport(limits=limits, trust_env=False),
     )
     async with client:
         yield client
