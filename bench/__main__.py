@@ -5,10 +5,11 @@ Figures are of this machine on this day; the ratios between lines of one run are
 
 import argparse
 import asyncio
-import json
 from collections.abc import Sequence
 
 import load
+from generations import generations
+from histories import histories
 from ledger import ledger
 from mesh import COIN, Mesh, running_mesh
 
@@ -34,27 +35,6 @@ async def gateway(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
     print(f"   8 connections  refused at the gateway (no token) {refused.per_second:.0f} /s, p50 {refused.p50:.2f} ms")
 
 
-async def generations(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
-    """Show what a picture costs beside its drawing, the sandbox drawing at once."""
-    print("\nPOST /api/image/generate 1024x1024 through the gateway, the sandbox drawing at once")
-    for response_format in ("url", "base64"):
-        body = json.dumps({"prompt": "a lighthouse at dusk", "responseFormat": response_format}).encode()
-        requests = [
-            load.request(
-                mesh.url(), "POST", "/api/image/generate", headers={"Authorization": f"Bearer {token}"}, body=body
-            )
-            for token in tokens
-        ]
-        one_a_connection = _one_a_connection(requests)
-        for connections in (1, 4):
-            figures = await load.run(mesh.url(), one_a_connection, connections=connections, seconds=seconds, warm_up=1)
-            print(f"  {connections:2} connections  {response_format:6}  {figures}")
-
-
-def _one_a_connection(requests: Sequence[bytes]) -> load.RequestOf:
-    return lambda connection, _: requests[connection]
-
-
 def memory(mesh: Mesh) -> None:
     """Show what the processes hold after all that."""
     figures = mesh.resident_megabytes()
@@ -66,7 +46,7 @@ def memory(mesh: Mesh) -> None:
 
 async def main() -> None:
     """Run the parts asked for."""
-    parts = {"gateway": gateway, "ledger": ledger, "generations": generations}
+    parts = {"gateway": gateway, "ledger": ledger, "generations": generations, "histories": histories}
     parser = argparse.ArgumentParser(prog="python bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *parts], help="which parts; all without any")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each load")

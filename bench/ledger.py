@@ -12,6 +12,7 @@ from typing import Any
 import jwt
 import load
 from mesh import COIN, Mesh
+from plans import plan
 from pydantic import SecretStr
 from raw import Address
 
@@ -110,7 +111,7 @@ async def _histories(
         positions = {"user_id": user_id, "position": {"$lt": top, "$gte": top - 10}}
         page = {"find": "entries", "filter": positions, "sort": {"position": -1}, "limit": 10}
         for name, command in (("balance", last), ("first page", page)):
-            print(f"  {entries:8} entries  explain {name:10}  {await _plan(database, command)}")
+            print(f"  {entries:8} entries  explain {name:10}  {await plan(database, command)}")
 
 
 async def _write_history(database: Database, user_id: str, count: int) -> None:
@@ -140,19 +141,6 @@ async def _write_history(database: Database, user_id: str, count: int) -> None:
                 {"$merge": {"into": "entries", "whenMatched": "fail"}},
             ]
         ).to_list(1)
-
-
-async def _plan(database: Database, command: dict[str, Any]) -> str:
-    explained = await database.command("explain", command, verbosity="executionStats")
-    stages, plan = [], explained["queryPlanner"]["winningPlan"]
-    while plan:
-        stages.append(plan["stage"] + (f" {plan['indexName']}" if "indexName" in plan else ""))
-        plan = plan.get("inputStage")
-    stats = explained["executionStats"]
-    return (
-        f"{' < '.join(stages)}: {stats['totalKeysExamined']} keys, {stats['totalDocsExamined']} documents for "
-        f"{stats['nReturned']}"
-    )
 
 
 async def _audit(mesh: Mesh) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from common.mongod import REPLICA_SET
 
-COIN, MONGOD = 3, 17
+COIN, IMAGE, SANDBOX, MONGOD = 3, 4, 10, 17
 """Ports above the gateway's."""
 
 READY_SECONDS = 60
@@ -62,10 +62,23 @@ class Mesh:
         """Resident memory of each process and its children."""
         figures = {}
         for name in NAMES:
-            process = psutil.Process(int((self.run_folder / f"{name}.pid").read_text()))
+            process = psutil.Process(self._pid(name))
             family = [process, *process.children(recursive=True)]
             figures[name] = sum(member.memory_info().rss for member in family) / 2**20
         return figures
+
+    def forget_peaks(self, names: Sequence[str]) -> None:
+        """Have the kernel count anew how much memory these processes hold at most; only Linux does."""
+        for name in names:
+            Path(f"/proc/{self._pid(name)}/clear_refs").write_text("5", encoding="ascii")
+
+    def peak_megabytes(self, name: str) -> float:
+        """Resident memory of one process at most, since its start or since that was forgotten."""
+        status = Path(f"/proc/{self._pid(name)}/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+    def _pid(self, name: str) -> int:
+        return int((self.run_folder / f"{name}.pid").read_text(encoding="ascii"))
 
 
 @asynccontextmanager
