@@ -104,8 +104,16 @@ class Fleet:
         return f"mongodb://127.0.0.1:{self.ports.of(MONGOD)}/?directConnection=true"
 
     def kill(self, name: str) -> None:
-        self._signal(name, signal.SIGKILL)
+        """Kill a process at any moment."""
+        self.strike(name)
         self.tally.count(f"killed: {name}")
+
+    def strike(self, name: str) -> None:
+        """Kill a process; it is gone when this returns."""
+        process = self.members[name].process
+        if process is not None:
+            process.kill()
+            process.wait()
 
     async def pause(self, name: str, seconds: float) -> None:
         """Hold a process still for a while."""
@@ -219,25 +227,31 @@ async def _lay(fleet: Fleet, values: Mapping[str, str], opened: AsyncExitStack) 
     ports = fleet.ports
     for process in (process for process in PROCESSES if process.module):
         environment = environment_of(process, values, ports)
-        if process is not SANDBOX:
-            for target in PROCESSES:
-                if target is process or target is GATEWAY:
-                    continue
-                at = [ports.of(target)]
-                if target is IMAGE:
-                    at.append(ports.base + SECOND_IMAGE_OFFSET)
-                speaks = mongo if target is MONGOD else http
-                name = f"{process.name}>{target.name}"
-                link = await opened.enter_async_context(Link(name, speaks, at).listening())
-                fleet.links[process.name, target.name] = link
-                environment = _through(link, target, environment, ports)
-        command = (sys.executable, "-m", process.module or "")
-        _write(fleet.folders, process.name, Launch(command, environment, fleet.folders.run))
+        await _lay_from(process.name, process, environment, fleet, opened)
         if process is IMAGE:
             second = environment | {"PORT": str(ports.base + SECOND_IMAGE_OFFSET)}
-            _write(fleet.folders, "image-2", Launch(command, second, fleet.folders.run))
+            await _lay_from("image-2", process, second, fleet, opened)
     way_in = await opened.enter_async_context(Link("phone>gateway", http, [ports.of(GATEWAY)]).listening())
     fleet.links["phone", "gateway"] = way_in
+
+
+async def _lay_from(
+    name: str, process: Process, environment: dict[str, str], fleet: Fleet, opened: AsyncExitStack
+) -> None:
+    """Lay the links that one process calls over; the sandbox calls over none, since vendors' roads are not ours."""
+    ports = fleet.ports
+    for target in PROCESSES:
+        if SANDBOX is process or target in (process, GATEWAY):
+            continue
+        at = [ports.of(target)]
+        if target is IMAGE:
+            at.append(ports.base + SECOND_IMAGE_OFFSET)
+        speaks = mongo if target is MONGOD else http
+        link = await opened.enter_async_context(Link(f"{name}>{target.name}", speaks, at).listening())
+        fleet.links[name, target.name] = link
+        environment = _through(link, target, environment, ports)
+    command = (sys.executable, "-m", process.module or "")
+    _write(fleet.folders, name, Launch(command, environment, fleet.folders.run))
 
 
 def _through(link: Link, target: Process, environment: Mapping[str, str], ports: Ports) -> dict[str, str]:

@@ -30,7 +30,7 @@ async def run(folder: Path, seed: int, seconds: float, users: int, clients: int)
     dice, tally = random.Random(seed), Tally()
     say(f"seed {seed}, {seconds:.0f} s, {users} users, {clients} clients")
     async with running_fleet(folder, tally, random.Random(dice.random())) as fleet:
-        weather = Weather(random.Random(dice.random()), tally)
+        weather = Weather(random.Random(dice.random()), tally, fleet.strike)
         for link in fleet.links.values():
             link.tap = weather
         tls = ssl.create_default_context()  # loading it takes longer than a request

@@ -44,6 +44,7 @@ class Phase:
         pause_seconds: How long those are.
         cuts: How many hits cut a process off from all it talks to instead.
         rates: Of single links.
+        death_rate: At how many of their messages image and coin die.
         engine_every_seconds: Between two faults of the engine, on average.
     """
 
@@ -57,14 +58,25 @@ class Phase:
     http_rate: float = 0.04
     mongo_rate: float = 0.004
     rates: Mapping[str, float] = field(default_factory=dict)
+    death_rate: float = 0.0
     engine_every_seconds: float = 1.0
 
 
 PHASES = (
-    Phase("everything at once", 0.45, EVERYBODY, 2.0),
+    Phase("everything at once", 0.3, EVERYBODY, 2.0),
+    Phase(
+        "deaths at a message",
+        0.25,
+        EVERYBODY,
+        8.0,
+        http_rate=0.01,
+        mongo_rate=0.002,
+        death_rate=0.004,
+        engine_every_seconds=2.0,
+    ),
     Phase(
         "pauses beyond the lease",
-        0.25,
+        0.2,
         {"image": 3, "image-2": 3, "coin": 1},
         1.2,
         pauses=1.0,
@@ -75,7 +87,7 @@ PHASES = (
     ),
     Phase(
         "lost and late messages to coin",
-        0.2,
+        0.15,
         EVERYBODY,
         8.0,
         http_rate=0.01,
@@ -99,7 +111,7 @@ class Storm:
         """Go through all phases in ``seconds``."""
         for phase in PHASES:
             self._weather.http_rate, self._weather.mongo_rate = phase.http_rate, phase.mongo_rate
-            self._weather.rates = dict(phase.rates)
+            self._weather.rates, self._weather.death_rate = dict(phase.rates), phase.death_rate
             try:
                 async with asyncio.timeout(seconds * phase.share), asyncio.TaskGroup() as group:
                     group.create_task(self._hit(phase, group))
@@ -124,7 +136,9 @@ class Storm:
     async def _cut_off(self, name: str, seconds: float) -> None:
         """Break every conversation that a process leads, and let it begin none for a while."""
         self._fleet.tally.count(f"cut off: {name}")
-        links = [link for (caller, target), link in self._fleet.links.items() if name in (caller, target)]
+        links = [
+            link for (caller, target), link in self._fleet.links.items() if name in (caller.removesuffix("-2"), target)
+        ]
         for link in links:
             link.is_open = False
         try:
