@@ -1,8 +1,10 @@
 """The application in this process, and a real one on a real socket."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +13,8 @@ import uvicorn
 from sandbox_service.credentials import ensure_service_account
 from sandbox_service.main import create_app
 from sandbox_service.settings import Settings
+from sandbox_service.testing.gateway import Gateway, opened, settings
+from sandbox_service.testing.play import Play, ask_token, claims_of
 
 
 @pytest.fixture(scope="session")
@@ -63,4 +67,28 @@ async def server(key_file: Path) -> AsyncIterator[str]:
 @pytest.fixture
 async def socket_client(server: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=server, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def account(client: httpx.AsyncClient, key_file: Path) -> dict[str, Any]:
+    """The service account that the running sandbox trusts."""
+    content: dict[str, Any] = json.loads(key_file.read_text())
+    return content
+
+
+@pytest.fixture
+async def play(client: httpx.AsyncClient, account: dict[str, Any]) -> Play:
+    token = (await ask_token(client, account, claims_of(account))).json()["access_token"]
+    return Play(client, {"Authorization": f"Bearer {token}"})
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+@pytest.fixture
+async def sender(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
+    async for client in opened(gateway, settings()):
         yield client

@@ -57,6 +57,4 @@ SUCCEEDED = event(
     "evt_paid", "payment_intent.succeeded", id=f"pi_{KEY}", client_secret="pi_secret", receipt_email="a@b.c"
 )
 REFUNDED = event("evt_refunded", "charge.refunded", id=f"ch_{KEY}", payment_intent=f"pi_{KEY}")
-
-
 DISPUTED = event("evt_disputed", "charge.dispute.created", id="dp_1", charge=f"ch_{KEY}", payment_intent=None)
