@@ -120,6 +120,23 @@ async def test_captures_of_different_sizes_are_different_requests(holds: HoldSer
     assert (await holds.capture(ada, 30, key="g1", reference=None)).balance == 70
 
 
+async def test_an_ended_hold_ends_no_other(holds: HoldService, ada: str) -> None:
+    """While as many coins are held under another key, only the ledger's indexes tell that this hold has ended."""
+    for key in ("void", "captured", "open"):
+        await holds.hold(ada, 20, key=key)
+    await holds.void(ada, key="void")
+    await holds.capture(ada, 20, key="captured", reference=None)
+    for coins in (20, 21):
+        with pytest.raises(HoldResolvedError):
+            await holds.capture(ada, coins, key="void", reference=None)
+    with pytest.raises(IdempotencyKeyReusedError):
+        await holds.capture(ada, 21, key="captured", reference=None)
+    with pytest.raises(HoldResolvedError):
+        await holds.void(ada, key="captured")
+    for repeated in (await holds.capture(ada, 20, key="captured", reference=None), await holds.void(ada, key="void")):
+        assert (repeated.balance, repeated.held, repeated.seq) == (60, 20, 6)
+
+
 async def test_unknown_account(client: httpx.AsyncClient) -> None:
     nobody = "f" * 24
     headers = service_token(audience="coin", scope="coin:read")

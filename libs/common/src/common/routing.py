@@ -39,6 +39,6 @@ class JsonRoute(APIRoute):
         return checked
 
 
-def json_router(*, prefix: str, tags: list[str]) -> APIRouter:
+def json_router(*, prefix: str, tags: list[str], route_class: type[JsonRoute] = JsonRoute) -> APIRouter:
     """Make a router for routes whose bodies are JSON."""
-    return APIRouter(prefix=prefix, tags=list(tags), route_class=JsonRoute)
+    return APIRouter(prefix=prefix, tags=list(tags), route_class=route_class)

@@ -7,10 +7,10 @@ from fastapi import Request as HttpRequest
 from pydantic import Field, StringConstraints
 
 from coin_service.checkout_service import CheckoutService
-from coin_service.dependencies import WalletOwnerDep
 from coin_service.errors import AmountNotPayableError, PaymentProviderUnavailableError, UnknownPackError
 from coin_service.ledger import Request
 from coin_service.prices import Price
+from coin_service.wallet_route import WalletRoute
 from common.auth import CurrentUserDep
 from common.errors import (
     IdempotencyKeyReusedError,
@@ -23,7 +23,7 @@ from common.idempotency import REPLAYED_HEADER, IdempotencyKey, IdempotencyKeyDe
 from common.routing import json_router
 from common.schemas import Coins, Envelope, ReadModel, RequestModel, Text, ok
 
-router = json_router(prefix="/api/coin", tags=["coin"])
+router = json_router(prefix="/api/coin", tags=["coin"], route_class=WalletRoute)
 
 
 class PriceRead(ReadModel):
@@ -103,7 +103,7 @@ async def packs(_: CurrentUserDep, checkouts: CheckoutServiceDep) -> Envelope[Pa
 )
 async def checkout(
     body: CheckoutRequest,
-    user: WalletOwnerDep,
+    user: CurrentUserDep,
     checkouts: CheckoutServiceDep,
     key: IdempotencyKeyDep,
     response: Response,

@@ -3,7 +3,6 @@
 Each is ``async`` because FastAPI runs a plain function in a thread, which costs more than it does.
 """
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,17 +12,6 @@ from coin_service.holds import HoldService
 from coin_service.purchases import PurchaseService
 from coin_service.refunds import RefundService
 from coin_service.service import CoinService
-from common.auth import CurrentUser, CurrentUserDep
-from common.clients.auth import AccountNotFoundError
-from common.errors import InvalidTokenError
-
-
-async def wallet_owner(user: CurrentUserDep) -> AsyncIterator[CurrentUser]:
-    """Return the user; a token that outlived its account is not valid any more."""
-    try:
-        yield user
-    except AccountNotFoundError as error:
-        raise InvalidTokenError from error
 
 
 async def coin_service(request: Request) -> CoinService:
@@ -51,7 +39,6 @@ async def refund_service(request: Request) -> RefundService:
     return service
 
 
-WalletOwnerDep = Annotated[CurrentUser, Depends(wallet_owner)]
 CoinServiceDep = Annotated[CoinService, Depends(coin_service)]
 EarningServiceDep = Annotated[EarningService, Depends(earning_service)]
 PurchaseServiceDep = Annotated[PurchaseService, Depends(purchase_service)]

@@ -15,6 +15,9 @@ def hold_key(user_id: str, key: str) -> str:
 class HoldService:
     """Every call may be repeated, in any order: each hold ends once, captured or void.
 
+    Whether it has ended is not asked before it is tried: that place in the ledger can be taken once, and only where it
+    is taken, or something else does not fit, is it looked for.
+
     All answer with the wallet: as it is after their own entry, or, if that was there before, as it is now.
     """
 
@@ -60,12 +63,10 @@ class HoldService:
 
         async def find_done() -> Entry | None:
             nonlocal hold
-            hold, end = await self._ledger.store.find_hold(name)
+            hold, end = await self._find(name, known=hold)
             if hold is None:
                 raise HoldNotFoundError
             if end is None:
-                if coins > hold.amount:
-                    raise ValidationFailedError.of("coins", "is more than was set aside")
                 return None
             if end.kind == "void":
                 raise HoldResolvedError
@@ -74,6 +75,8 @@ class HoldService:
             return end
 
         def take(last: Entry) -> Draft:
+            if hold is not None and coins > hold.amount:
+                raise ValidationFailedError.of("coins", "is more than was set aside")
             if hold is None or last.held < hold.amount:
                 raise StaleReadError
             return Draft(
@@ -100,7 +103,7 @@ class HoldService:
 
         async def find_done() -> Entry | None:
             nonlocal hold
-            hold, end = await self._ledger.store.find_hold(name)
+            hold, end = await self._find(name, known=hold)
             if end is not None and end.kind == "capture":
                 raise HoldResolvedError
             return end
@@ -115,3 +118,11 @@ class HoldService:
 
         moved = await self._ledger.move(user_id, give_back, find_done, look_first=True)
         return await self._ledger.last(user_id) if moved.replayed else moved.entry
+
+    async def _find(self, name: str, *, known: Entry | None) -> tuple[Entry | None, Entry | None]:
+        """Return a hold and what ended it; the first time, with none ``known``, the end of a hold is not looked for."""
+        if known is None:
+            hold = await self._ledger.store.find_by_key(name)
+            if hold is not None and hold.kind == "hold":
+                return hold, None
+        return await self._ledger.store.find_hold(name)

@@ -170,17 +170,17 @@ class Entry(Draft):
         counts = dict(last.counts) if last else {}
         if draft.type is not None:
             counts[draft.type] = counts.get(draft.type, 0) + 1
-        return cls(
-            **draft.model_dump(exclude={"earned"}),
-            id=entry_id,
-            user_id=user_id,
-            seq=last.seq + 1 if last else 1,
-            balance=(last.balance if last else 0) + draft.balance_change,
-            held=(last.held if last else 0) + draft.held_change,
-            debt=(last.debt if last else 0) + draft.debt_change,
-            counts=counts,
-            position=sum(counts.values()) if draft.type is not None else None,
-            type_position=counts[draft.type] if draft.type is not None else None,
-            earned={**(last.earned if last else {}), **draft.earned},
-            created_at=utc_now(),
-        )
+        state = {
+            "id": entry_id,
+            "user_id": user_id,
+            "seq": last.seq + 1 if last else 1,
+            "balance": (last.balance if last else 0) + draft.balance_change,
+            "held": (last.held if last else 0) + draft.held_change,
+            "debt": (last.debt if last else 0) + draft.debt_change,
+            "counts": counts,
+            "position": sum(counts.values()) if draft.type is not None else None,
+            "type_position": counts[draft.type] if draft.type is not None else None,
+            "earned": {**(last.earned if last else {}), **draft.earned},
+            "created_at": utc_now(),
+        }
+        return cls.model_validate(dict(draft) | state)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from coin_service.dependencies import CoinServiceDep, EarningServiceDep, PurchaseServiceDep, WalletOwnerDep
+from coin_service.dependencies import CoinServiceDep, EarningServiceDep, PurchaseServiceDep
 from coin_service.errors import (
     AmountMismatchError,
     AmountTooLargeError,
@@ -29,6 +29,8 @@ from coin_service.schemas import (
     TransactionRead,
     TransactionsRead,
 )
+from coin_service.wallet_route import WalletRoute
+from common.auth import CurrentUserDep
 from common.clients.coin import InsufficientCoinsError
 from common.errors import (
     IdempotencyKeyReusedError,
@@ -43,14 +45,14 @@ from common.pagination import PageQueryDep
 from common.routing import json_router
 from common.schemas import Envelope, ok
 
-router = json_router(prefix="/api/coin", tags=["coin"])
+router = json_router(prefix="/api/coin", tags=["coin"], route_class=WalletRoute)
 
 READ_ERRORS = (InvalidTokenError, ValidationFailedError, ServiceUnavailableError)
 WRITE_ERRORS = (*READ_ERRORS, IdempotencyKeyReusedError, UpstreamTimeoutError)
 
 
 @router.get("/balance", responses=responses(*READ_ERRORS))
-async def balance(user: WalletOwnerDep, coins: CoinServiceDep) -> Envelope[BalanceRead]:
+async def balance(user: CurrentUserDep, coins: CoinServiceDep) -> Envelope[BalanceRead]:
     """Tell what can be spent and what is set aside."""
     last = await coins.last(user.id)
     return ok(BalanceRead(balance=last.spendable, held=last.held, updated_at=last.created_at))
@@ -58,7 +60,7 @@ async def balance(user: WalletOwnerDep, coins: CoinServiceDep) -> Envelope[Balan
 
 @router.get("/transactions", responses=responses(*READ_ERRORS))
 async def transactions(
-    user: WalletOwnerDep,
+    user: CurrentUserDep,
     coins: CoinServiceDep,
     page: PageQueryDep,
     type_: Annotated[EntryType | None, Query(alias="type")] = None,
@@ -81,7 +83,7 @@ async def transactions(
     ),
 )
 async def buy(
-    body: BuyRequest, user: WalletOwnerDep, purchases: PurchaseServiceDep, key: IdempotencyKeyDep, response: Response
+    body: BuyRequest, user: CurrentUserDep, purchases: PurchaseServiceDep, key: IdempotencyKeyDep, response: Response
 ) -> Envelope[MovedRead]:
     """Credit the coins of a payment made at Stripe or Google Play; the same payment again is the same transaction."""
     request = Request.of(user.id, chosen_key(key, body.idempotency_key), fingerprint("buy", body))
@@ -98,7 +100,7 @@ async def buy(
     ),
 )
 async def earn(
-    body: EarnRequest, user: WalletOwnerDep, earning: EarningServiceDep, key: IdempotencyKeyDep, response: Response
+    body: EarnRequest, user: CurrentUserDep, earning: EarningServiceDep, key: IdempotencyKeyDep, response: Response
 ) -> Envelope[EarnRead]:
     """Credit a reward, such as for an advertisement watched."""
     request = Request.of(user.id, chosen_key(key, body.idempotency_key), fingerprint("earn", body))
@@ -116,7 +118,7 @@ async def earn(
 
 @router.post("/deduct", responses=responses(InsufficientCoinsError, *WRITE_ERRORS))
 async def deduct(
-    body: DeductRequest, user: WalletOwnerDep, coins: CoinServiceDep, key: IdempotencyKeyDep, response: Response
+    body: DeductRequest, user: CurrentUserDep, coins: CoinServiceDep, key: IdempotencyKeyDep, response: Response
 ) -> Envelope[MovedRead]:
     """Spend coins."""
     request = Request.of(user.id, chosen_key(key, body.idempotency_key), fingerprint("deduct", body))

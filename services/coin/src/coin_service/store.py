@@ -163,8 +163,8 @@ def from_document(document: Document) -> Entry:
 
 
 def _long(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         return Int64(value)
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {name: _long(inner) for name, inner in value.items()}
     return value
