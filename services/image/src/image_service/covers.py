@@ -25,27 +25,48 @@ class Covers:
         self._client = client
         self._entitlements = entitlements
         self._quotas = quotas
-        self._daily_images = daily_images
+        self.daily_images = daily_images
 
-    async def take(self, generation: Generation) -> bool:
-        """Cover all pictures of an order, or none."""
-        if self._daily_images < generation.order.samples or not await self._is_entitled(generation.user_id):
+    async def take(self, generation: Generation, *, is_repeat: bool = False) -> bool:
+        """Cover all pictures of an order, or none.
+
+        Args:
+            generation: The order.
+            is_repeat: It may have been tried before: what it was given then it keeps, and what is refused now stays
+                refused, should the earlier try still arrive.
+        """
+        if is_repeat and await self._quotas.find_reserved(
+            generation.user_id, _day(generation.created_at), generation.id
+        ):
+            return True
+        is_taken = await self._take(generation)
+        if is_repeat and not is_taken:
+            await self.settle(generation, delivered=0)
+        return is_taken
+
+    async def _take(self, generation: Generation) -> bool:
+        if self.daily_images < generation.order.samples or not await self._is_entitled(generation.user_id):
             return False
         return await self._quotas.reserve(
             generation.user_id,
             _day(generation.created_at),
             generation.id,
             generation.order.samples,
-            limit=self._daily_images,
+            limit=self.daily_images,
         )
 
+    async def would_take(self, user_id: str, samples: int) -> bool:
+        """Whether so many pictures would be covered if they were ordered now."""
+        if self.daily_images < samples or not await self._is_entitled(user_id):
+            return False
+        return await self._quotas.count(user_id, _day(utc_now())) + samples <= self.daily_images
+
     async def settle(self, generation: Generation, *, delivered: int) -> None:
-        """Count only what was delivered; repeating it, or settling what was never taken, changes nothing."""
+        """Count only what was delivered; it may be repeated, and what was never taken cannot be taken afterwards."""
         await self._quotas.settle(
             generation.user_id,
             _day(generation.created_at),
             generation.id,
-            generation.order.samples,
             delivered=delivered,
         )
 

@@ -1,6 +1,7 @@
 """What can go wrong with pictures."""
 
 from common.errors import (
+    ConflictError,
     FieldError,
     ForbiddenError,
     NotFoundError,
@@ -91,6 +92,27 @@ class GenerationFailedError(ServiceUnavailableError):
     message = "The pictures could not be finished. You were not charged. Please try again."
 
 
+class GenerationCanceledError(ConflictError):
+    """The user called the order off."""
+
+    code = "canceled"
+    message = "This order was canceled. You were not charged."
+
+
+class GenerationStartedError(ConflictError):
+    """Too late to call it off: the engine has been asked."""
+
+    code = "generation_started"
+    message = "These pictures are being drawn already."
+
+
+class GenerationFinishedError(ConflictError):
+    """Too late to call it off: it has succeeded, or failed."""
+
+    code = "generation_finished"
+    message = "This order is finished already."
+
+
 class TooBusyError(ServiceUnavailableError):
     """Every place at the engine, and every place in the line before it, is taken."""
 
@@ -108,6 +130,13 @@ class TooManyGenerationsError(TooManyRequestsError):
     message = "Too many of your pictures are being drawn at once. Please wait for some of them."
 
 
+class TooManyFollowersError(TooManyRequestsError):
+    """One user follows too many generations."""
+
+    code = "too_many_followers"
+    message = "Too many of your apps wait for pictures at once. Please close some of them."
+
+
 class ChargePendingError(ServiceUnavailableError):
     """The pictures are drawn and stored, but their coins cannot be taken yet; the same key returns them then."""
 
@@ -116,3 +145,17 @@ class ChargePendingError(ServiceUnavailableError):
 
     def __init__(self, message: str | None = None, *, retry_after_seconds: int = 5) -> None:
         super().__init__(message, retry_after_seconds=retry_after_seconds)
+
+
+class ReportNotFoundError(NotFoundError):
+    """No report has this id."""
+
+    code = "report_not_found"
+    message = "This report does not exist."
+
+
+class TooManyReportsError(TooManyRequestsError):
+    """One user has sent as many reports as are taken in a day."""
+
+    code = "too_many_reports"
+    message = "You have reported many pictures today. Please try again later."

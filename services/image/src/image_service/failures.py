@@ -13,7 +13,9 @@ from common.logging import get_logger
 from common.mongo import DATABASE_UNAVAILABLE
 from image_service.errors import (
     ContentRejectedError,
+    GenerationCanceledError,
     GenerationFailedError,
+    PromptLanguageError,
     ProviderFailedError,
     ProviderTimeoutError,
     ProviderUnavailableError,
@@ -28,10 +30,12 @@ _BY_CODE: dict[str, type[ServiceError]] = {
     error.code: error
     for error in (
         ContentRejectedError,
+        GenerationCanceledError,
         GenerationFailedError,
         InsufficientCoinsError,
         InternalError,
         InvalidTokenError,
+        PromptLanguageError,
         ProviderFailedError,
         ProviderTimeoutError,
         ProviderUnavailableError,

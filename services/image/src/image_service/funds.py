@@ -28,15 +28,22 @@ class Funds:
         self._coins = coins
         self._covers = covers
 
-    async def reserve(self, generation: Generation) -> Cover:
+    async def reserve(self, generation: Generation, *, is_repeat: bool = False) -> Cover:
         """Set the whole price aside.
+
+        Args:
+            generation: An accepted order.
+            is_repeat: It may have been tried before, by whomever: what that set aside another way is given back, so
+                that a price is never set aside twice.
 
         Raises:
             InsufficientCoinsError: Details: ``required``, ``balance`` and ``affordable``, the settings that would do.
             InvalidTokenError: The account is gone.
             GenerationFailedError: Another process has given the coins back already, since this one seemed dead.
         """
-        if await self._covers.take(generation):
+        if await self._covers.take(generation, is_repeat=is_repeat):
+            if is_repeat:
+                await self._void(generation)
             return "subscription"
         try:
             async with asyncio.timeout(HOLD_TIMEOUT_SECONDS):
@@ -68,8 +75,7 @@ class Funds:
         except (HoldResolvedError, HoldNotFoundError) as error:
             logger.critical("coins of a drawn generation cannot be taken", key=generation.coin_key, code=error.code)
             # The ledger has the last word: should an operator have captured them at this moment, this is refused.
-            with suppress(AccountNotFoundError):
-                await self._coins.void(generation.user_id, key=generation.coin_key)
+            await self._void(generation)
             raise ChargeRefusedError from error
         return wallet.balance
 
@@ -83,11 +89,13 @@ class Funds:
             await self._covers.settle(generation, delivered=0)
         if generation.cover != "subscription":
             try:
-                await self._coins.void(generation.user_id, key=generation.coin_key)
+                await self._void(generation)
             except HoldResolvedError:
                 logger.critical("coins of a failed generation were taken", key=generation.coin_key)
-            except AccountNotFoundError:
-                pass  # no account, no wallet, no coins set aside
+
+    async def _void(self, generation: Generation) -> None:
+        with suppress(AccountNotFoundError):  # no account, no wallet, no coins set aside
+            await self._coins.void(generation.user_id, key=generation.coin_key)
 
     async def _remaining(self, user_id: str) -> int | None:
         try:

@@ -13,14 +13,19 @@ from common.clients.subscription import SubscriptionClient
 from common.http import open_service_client
 from common.mongo import open_database
 from common.settings import load_settings
+from common.stopping import on_stop_signal
 from image_service import internal_routes
+from image_service.background import Job, at_work
+from image_service.changes import POLL_SECONDS, Changes
 from image_service.covers import Covers
+from image_service.drawing import Drawing
 from image_service.files import PictureFiles
 from image_service.funds import Funds
 from image_service.gallery import Gallery
+from image_service.moves import Moves
 from image_service.places import Places
 from image_service.providers.stability import open_engine
-from image_service.recovery import Recovery, at_work
+from image_service.recovery import Recovery
 from image_service.routes import router, uploads
 from image_service.runner import GenerationRunner
 from image_service.service import ImageService
@@ -29,6 +34,7 @@ from image_service.storage.opening import open_storage
 from image_service.store.covers import EntitlementStore, QuotaStore
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
+from image_service.tasks import GenerationTasks
 
 
 def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
@@ -69,26 +75,46 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
                 drawing_per_user=settings.max_drawing_per_user,
                 waiting=settings.max_waiting_generations,
                 per_user=settings.max_generations_per_user,
-                max_wait_seconds=settings.max_wait_seconds,
             )
             funds = Funds(CoinClient(coin, signer), covers)
-            runner = GenerationRunner(generations, images, funds, provider, PictureFiles(storage), places)
+            files = PictureFiles(storage)
+            changes = Changes(generations)
+            moves = Moves(generations, changes)
+            drawing = Drawing(generations, provider, files, places, moves, changes)
+            runner = GenerationRunner(generations, images, funds, files, drawing, moves)
+            tasks = GenerationTasks(generations, runner, places)
             service = ImageService(
-                generations, images, runner, provider, places, coins_per_image=settings.coins_per_image
+                generations,
+                images,
+                tasks,
+                provider,
+                places,
+                changes,
+                coins_per_image=settings.coins_per_image,
+                max_wait_seconds=settings.max_wait_seconds,
             )
             gallery = Gallery(images, storage)
             app.state.database = database
             app.state.storage = storage
             app.state.gallery = gallery
             app.state.image_service = service
-            recovery = Recovery(generations, runner, service, gallery)
+            recovery = Recovery(generations, tasks, places, gallery)
+
+            def stop() -> None:
+                recovery.stop()
+                service.stop()
+
             async with at_work(
-                recovery,
-                interval_seconds=settings.recovery_interval_seconds,
-                lease_seconds=settings.lease_seconds,
+                Job(tasks.renew, settings.lease_seconds / 3),
+                Job(changes.poll, POLL_SECONDS),
+                Job(recovery.recover, settings.recovery_interval_seconds),
+                Job(recovery.purge, settings.recovery_interval_seconds),
             ):
-                yield
-                await service.drain(settings.shutdown_seconds)
+                # Told at once: the server ends this only when the last request has its answer.
+                with on_stop_signal(stop):
+                    yield
+                stop()
+                await tasks.drain(settings.shutdown_seconds)
 
     return create_service_app(
         settings,

@@ -1,7 +1,7 @@
 """Stored shapes: orders, generations and their pictures."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,13 +29,16 @@ StylePreset = Literal[
 
 FIRST_ENGINE = "stable-diffusion-xl-1024-v1-0"
 
-State = Literal["accepted", "drawing", "stored", "succeeded", "voiding", "failed"]
+State = Literal["accepted", "reserved", "drawing", "stored", "succeeded", "voiding", "failed"]
 """How far a generation came.
 
-``accepted`` → ``drawing`` → ``stored`` (it will be charged) → ``succeeded``, or from one of the first two → ``voiding``
-(it will not be charged) → ``failed``. ``stored`` and ``voiding`` are two outcomes of a compare-and-set on one
-document, so charging and giving back exclude each other.
+``accepted`` → ``reserved`` (its price is set aside) → ``drawing`` → ``stored`` (it will be charged) → ``succeeded``, or
+from one of the first three → ``voiding`` (it will not be charged) → ``failed``. ``stored`` and ``voiding`` are two
+outcomes of a compare-and-set on one document, so charging and giving back exclude each other.
 """
+
+UNDECIDED: tuple[State, ...] = ("accepted", "reserved", "drawing")
+"""Before it is known whether it will be charged."""
 
 Cover = Literal["coins", "subscription"]
 
@@ -112,18 +115,26 @@ class Generation(Model):
     """The client's idempotency key."""
     holds_key: bool
     """While open or succeeded; a failed order frees its key, so that it may be corrected and sent again."""
+    joins: bool = False
+    """It came without a key: while it is open, an equal one without a key is taken for the same."""
     fingerprint: str
     order: Order
     coins_per_image: int
     """The price when it was ordered."""
     state: State
     open: bool
-    """Not yet at its end: somebody must work on it; who, and until when, is the store's matter."""
+    """Not yet at its end: somebody must work on it; until when that is whose task, is the store's matter."""
+    lease_n: int = 0
+    """How often it was claimed; who was given a smaller number has lost it, and can take no further step."""
+    version: int = 1
+    """Counts its changes."""
     cover: Cover | None = None
     applied: Applied | None = None
     """What the engine was told last; written with each call."""
     attempts: int = 0
     """Calls of the engine; counted before each."""
+    drawn: int = 0
+    """Pictures that the engine has sent in this attempt."""
     files: list[str] = []
     """Names under which pictures may lie in storage without being anybody's yet."""
     pictures: list[Picture] = []
@@ -160,7 +171,7 @@ class Generation(Model):
     def decision(self) -> Decision:
         """What is to become of the coins that were set aside: nobody knows before it is stored or given up."""
         match self.state:
-            case "accepted" | "drawing":
+            case "accepted" | "reserved" | "drawing":
                 return "undecided"
             case "stored" | "succeeded":
                 return "capture" if self.due_coins else "void"
@@ -190,6 +201,13 @@ class Image(Model):
     seed: int
     coins_used: int
     created_at: datetime
+
+
+class ImageUrls(NamedTuple):
+    """Addresses from which phones can load a picture's files."""
+
+    image: str
+    thumbnail: str | None
 
 
 class DeletedImage(Model):

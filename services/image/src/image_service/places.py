@@ -19,19 +19,20 @@ class Places:
         drawing_per_user: Of those, one user's share; no user can keep the others waiting.
         waiting: Orders beyond ``drawing``.
         per_user: One user's orders.
-        max_wait_seconds: For a turn.
     """
 
-    def __init__(
-        self, *, drawing: int, drawing_per_user: int, waiting: int, per_user: int, max_wait_seconds: float
-    ) -> None:
+    def __init__(self, *, drawing: int, drawing_per_user: int, waiting: int, per_user: int) -> None:
         self._total = drawing + waiting
         self._per_user = per_user
         self._drawing_per_user = drawing_per_user
-        self._max_wait_seconds = max_wait_seconds
         self._by_user: Counter[str] = Counter()
         self._turns = asyncio.Semaphore(drawing)
         self._user_turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @property
+    def room(self) -> int:
+        """How many places are left; below zero if more orders were taken over than there are."""
+        return self._total - self._by_user.total()
 
     def take(self, user_id: str) -> None:
         """Take a place.
@@ -42,8 +43,12 @@ class Places:
         """
         if self._by_user[user_id] >= self._per_user:
             raise TooManyGenerationsError(retry_after_seconds=RETRY_AFTER_SECONDS)
-        if self._by_user.total() >= self._total:
+        if self.room <= 0:
             raise TooBusyError
+        self.take_over(user_id)
+
+    def take_over(self, user_id: str) -> None:
+        """Take a place for an order that was accepted already; it is not asked whether there is one."""
         self._by_user[user_id] += 1
 
     def give_back(self, user_id: str) -> None:
@@ -52,7 +57,7 @@ class Places:
             del self._by_user[user_id]
 
     @asynccontextmanager
-    async def turn(self, user_id: str) -> AsyncIterator[None]:
+    async def turn(self, user_id: str, *, max_wait_seconds: float) -> AsyncIterator[None]:
         """Wait for a turn at the engine, and keep it to the end of the block.
 
         Raises:
@@ -60,7 +65,7 @@ class Places:
         """
         user_turns = self._user_turns.setdefault(user_id, asyncio.Semaphore(self._drawing_per_user))
         try:
-            async with asyncio.timeout(self._max_wait_seconds) as waiting:
+            async with asyncio.timeout(max_wait_seconds) as waiting:
                 await user_turns.acquire()
                 try:
                     await self._turns.acquire()

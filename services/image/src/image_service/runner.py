@@ -1,7 +1,10 @@
-"""One generation from its acceptance to its end: reserve, draw, store, charge; or give everything back."""
+"""One generation from wherever it stands to its end: reserve, draw, store, charge; or give everything back."""
 
 import asyncio
+import random
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from tenacity import (
     AsyncRetrying,
@@ -15,25 +18,25 @@ from common.clock import utc_now
 from common.errors import ServiceError
 from common.logging import get_logger
 from common.mongo import DATABASE_UNAVAILABLE
+from image_service.drawing import Drawing
 from image_service.errors import GenerationFailedError
 from image_service.failures import failure_of
-from image_service.files import PictureFiles, new_files, unused
+from image_service.files import PictureFiles
 from image_service.funds import ChargeRefusedError, Funds
-from image_service.models import Generation, images_of
-from image_service.places import Places
-from image_service.providers import Provider
+from image_service.models import UNDECIDED, Generation, images_of
+from image_service.moves import MAX_PAUSE_SECONDS, FencedError, Moves
+from image_service.run import Run
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
 
 logger = get_logger(__name__)
 
-ORDER_SECONDS = 100.0
-"""From acceptance to stored pictures; after that nothing is charged."""
-
 ENDING_SECONDS = 6.0
-"""How long the request itself tries to take or give back coins; after that the recovery goes on."""
+"""How long one process tries to take or give back coins; after that any process goes on."""
 
-HAND_OVER_SECONDS = 2.0
+MIN_REST_SECONDS = 2.0
+MAX_REST_SECONDS = 15.0
+"""How long an end that could not be reached is left alone before somebody tries again; the older, the longer."""
 
 AWAY: tuple[type[Exception], ...] = (ServiceError, TimeoutError, *DATABASE_UNAVAILABLE)
 """What may be over in a moment; every step after the decision may be repeated."""
@@ -47,152 +50,134 @@ class Finished:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-class _DecidedElsewhereError(Exception):
-    """Another process has decided this generation's end; what was done here does not count."""
-
-
 class GenerationRunner:
-    """Takes every step of a generation; knows nothing of who waits for it."""
+    """Takes every step of a generation, whoever took the ones before; knows nothing of who waits for it."""
 
     def __init__(
         self,
         generations: GenerationStore,
         images: ImageStore,
         funds: Funds,
-        provider: Provider,
         files: PictureFiles,
-        places: Places,
+        drawing: Drawing,
+        moves: Moves,
     ) -> None:
         self._generations = generations
         self._images = images
         self._funds = funds
-        self._provider = provider
         self._files = files
-        self._places = places
+        self._drawing = drawing
+        self._moves = moves
 
-    async def run(self, generation: Generation) -> Finished:
-        """Carry out an accepted order; its own failure is in the generation that is returned.
+    async def drive(self, run: Run) -> Finished:
+        """Bring a generation of ours to its end; its own failure is in what is returned.
 
         Raises:
-            Exception: Only of ``DATABASE_UNAVAILABLE``: the outcome is unknown until the recovery has ended it.
+            FencedError: Somebody else has claimed it, and goes on with it.
         """
-        files: dict[str, bytes] = {}
-        try:
-            async with asyncio.timeout(ORDER_SECONDS):
-                decided = await self._draw(generation, files)
-        except _DecidedElsewhereError:
-            decided = await self._generations.get(generation.id)
-        # Whatever it is: the coins are set aside, and must not stay so.
-        except Exception as error:
-            decided = await self.give_up(generation, error)
-        return Finished(await self._end_soon(decided), files)
+        while run.generation.state in UNDECIDED:
+            try:
+                await self._step(run)
+            except FencedError:
+                raise
+            # Whatever it is: coins may be set aside, and must not stay so.
+            except Exception as error:
+                await self._give_up(run, error)
+        await self._end(run)
+        return Finished(run.generation, run.files)
 
-    async def give_up(self, generation: Generation, error: Exception) -> Generation:
-        """Decide that nothing will be charged, unless it is decided already; returns what is."""
-        voiding = await self._generations.move(
-            generation.id, ("accepted", "drawing"), "voiding", failure=failure_of(error), holds_key=False
+    async def _step(self, run: Run) -> None:
+        if run.is_late:
+            raise TimeoutError
+        if run.generation.state == "accepted":
+            await self._reserve(run)
+        else:
+            await self._drawing.draw(run)
+
+    async def _reserve(self, run: Run) -> None:
+        is_repeat = run.is_takeover
+        while True:
+            try:
+                cover = await self._funds.reserve(run.generation, is_repeat=is_repeat)
+                break
+            except DATABASE_UNAVAILABLE:
+                if run.is_late:
+                    raise
+                is_repeat = True
+                await asyncio.sleep(random.uniform(0.1, MAX_PAUSE_SECONDS))  # noqa: S311 - only spreads the load
+        run.generation = await self._moves.make(run.generation, "reserved", cover=cover)
+
+    async def _give_up(self, run: Run, error: Exception) -> None:
+        failure = failure_of(error)
+        run.generation = await self._moves.make(
+            run.generation, "voiding", failure=failure, holds_key=False, joins=False
         )
-        return voiding or await self._generations.get(generation.id)
 
-    async def end(self, generation: Generation) -> Generation:
-        """Carry out what is decided.
-
-        Raises:
-            Exception: One of ``AWAY``; repeat it.
-        """
-        if generation.state == "stored":
-            return await self._charge(generation)
-        if generation.state == "voiding":
-            return await self._give_back(generation)
-        return generation
-
-    async def _end_soon(self, generation: Generation) -> Generation:
+    async def _end(self, run: Run) -> None:
+        """Carry out what is decided, or leave that to whoever comes next."""
         # Only who is to be delivered pictures gains by waiting for the coin service to come back.
         retrying = AsyncRetrying(
-            stop=stop_after_delay(ENDING_SECONDS) if generation.state == "stored" else stop_after_attempt(1),
-            wait=wait_random_exponential(multiplier=0.2, max=2.0),
+            stop=stop_after_delay(ENDING_SECONDS) if run.generation.state == "stored" else stop_after_attempt(1),
+            wait=wait_random_exponential(multiplier=0.2, max=MAX_PAUSE_SECONDS),
             retry=retry_if_exception_type(AWAY),
             reraise=True,
         )
         try:
             async with asyncio.timeout(ENDING_SECONDS):
-                return await retrying(self.end, generation)
+                await retrying(self._carry_out, run)
         except AWAY as error:
+            generation = run.generation
+            age = utc_now() - generation.created_at
+            rest = min(MAX_REST_SECONDS, max(MIN_REST_SECONDS, age / timedelta(seconds=1) / 4))
             logger.warning(
                 "generation left to the recovery",
                 generation_id=generation.id,
                 state=generation.state,
                 error=type(error).__name__,
             )
-            await self._generations.hand_over(generation.id, seconds=HAND_OVER_SECONDS)
-            return generation
+            with suppress(*DATABASE_UNAVAILABLE):  # then its lease ends by itself
+                await self._generations.hand_over(generation, seconds=rest)
 
-    async def _draw(self, generation: Generation, files: dict[str, bytes]) -> Generation:
-        cover = await self._funds.reserve(generation)
-        async with self._places.turn(generation.user_id):
-            names = new_files(generation.id, generation.order.samples)
-            # Written first: should this process end during the call, its price is known, and where files may lie.
-            drawing = await self._generations.move(
-                generation.id,
-                ("accepted",),
-                "drawing",
-                cover=cover,
-                attempts=generation.attempts + 1,
-                files=names,
-            )
-            if drawing is None:
-                # Coins refuse a late hold by themselves; a day's quota does not.
-                await self._funds.release(generation)
-                raise _DecidedElsewhereError
-            drawn = await self._provider.draw(drawing.order)
-        pictures = await self._files.store(names, drawn, files)
-        now = utc_now()
-        stored = await self._generations.move(
-            generation.id, ("drawing",), "stored", pictures=pictures, files=unused(names, pictures), stored_at=now
-        )
-        if stored is None:
-            current = await self._generations.get(generation.id)
-            if current.pictures != pictures:
-                await self._files.delete(names)
-                raise _DecidedElsewhereError
-            return current
-        return stored
+    async def _carry_out(self, run: Run) -> None:
+        if run.generation.state == "stored":
+            await self._charge(run)
+        if run.generation.state == "voiding":
+            await self._give_back(run)
 
-    async def _charge(self, generation: Generation) -> Generation:
+    async def _charge(self, run: Run) -> None:
+        generation = run.generation
         try:
             remaining = await self._funds.capture(generation)
         except ChargeRefusedError:
             # Given back rather than failed at once: if the coins are set aside after all, they must not stay so.
-            voiding = await self._generations.move(
-                generation.id,
-                ("stored",),
+            pictures = [file for picture in generation.pictures for file in picture.files]
+            run.generation = await self._moves.make(
+                generation,
                 "voiding",
                 failure=failure_of(GenerationFailedError()),
                 holds_key=False,
-                files=[*generation.files, *(file for picture in generation.pictures for file in picture.files)],
+                joins=False,
+                files=[*generation.files, *pictures],
             )
-            return await self.end(voiding or await self._generations.get(generation.id))
+            return
         await self._images.add_all(images_of(generation))
         await self._files.delete(generation.files)
-        succeeded = await self._generations.move(
-            generation.id,
-            ("stored",),
+        run.generation = await self._moves.make(
+            generation,
             "succeeded",
             coins_used=generation.due_coins,
             remaining_coins=remaining,
             files=[],
+            joins=False,
             open=False,
             finished_at=utc_now(),
         )
         logger.info("generation succeeded", generation_id=generation.id, images=len(generation.pictures))
-        return succeeded or await self._generations.get(generation.id)
 
-    async def _give_back(self, generation: Generation) -> Generation:
+    async def _give_back(self, run: Run) -> None:
+        generation = run.generation
         await self._funds.release(generation)
         await self._files.delete(generation.files)
-        failed = await self._generations.move(
-            generation.id, ("voiding",), "failed", coins_used=0, open=False, finished_at=utc_now()
-        )
+        run.generation = await self._moves.make(generation, "failed", coins_used=0, open=False, finished_at=utc_now())
         code = generation.failure.code if generation.failure else None
         logger.info("generation failed", generation_id=generation.id, code=code)
-        return failed or await self._generations.get(generation.id)

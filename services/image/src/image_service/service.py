@@ -8,26 +8,35 @@ from common.clients.image import GenerationNotFoundError
 from common.clock import utc_now
 from common.errors import IdempotencyKeyReusedError, RequestInProgressError, ServiceUnavailableError
 from common.logging import get_logger
-from common.mongo import new_id
-from image_service.errors import ChargePendingError
-from image_service.failures import error_of
-from image_service.models import Generation, Image, Order
+from common.mongo import DATABASE_UNAVAILABLE, new_id
+from image_service.changes import Changes
+from image_service.errors import (
+    ChargePendingError,
+    GenerationCanceledError,
+    GenerationFinishedError,
+    GenerationStartedError,
+)
+from image_service.failures import error_of, failure_of
+from image_service.models import UNDECIDED, Generation, Image, Order
+from image_service.moves import surely
 from image_service.places import Places
 from image_service.providers import Provider
-from image_service.runner import Finished, GenerationRunner
+from image_service.run import Run
+from image_service.runner import Finished
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
+from image_service.tasks import GenerationTasks
 
 logger = get_logger(__name__)
 
 WAIT_SECONDS = 110.0
 """How long a request waits for its generation: within the gateway's 120 s."""
 
-CHARGE_WAIT_SECONDS = 8.0
-"""How long a repeated request waits for the charge of pictures that are drawn already."""
+START_SECONDS = 8.0
+"""How long a request that does not wait for its pictures waits to hear whether they can be paid."""
 
-JOIN_POLL_SECONDS = 0.2
-"""Between two looks at a generation that another request, perhaps in another process, is working on."""
+ENDING_SECONDS = 8.0
+"""How long a request waits for what is decided to be carried out, such as the charge of pictures that are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +50,56 @@ class Delivery:
 
 
 class ImageService:
-    """Orders: each is written down before anything happens, and goes on when its caller leaves."""
+    """Orders: each is written down before anything happens, and goes on when its caller leaves.
+
+    Args:
+        generations: The orders.
+        images: The pictures.
+        tasks: Who works on the orders.
+        provider: The engine.
+        places: How much may go on at once.
+        changes: Where one hears of what happens to an order.
+        coins_per_image: The price.
+        max_wait_seconds: How long an order whose client waits may stand in line for the engine.
+    """
 
     def __init__(
         self,
         generations: GenerationStore,
         images: ImageStore,
-        runner: GenerationRunner,
+        tasks: GenerationTasks,
         provider: Provider,
         places: Places,
+        changes: Changes,
         *,
         coins_per_image: int,
+        max_wait_seconds: float,
     ) -> None:
         self._generations = generations
         self._images = images
-        self._runner = runner
+        self._tasks = tasks
         self._provider = provider
         self._places = places
+        self._changes = changes
         self._coins_per_image = coins_per_image
-        self._running: dict[str, asyncio.Task[Finished]] = {}
+        self._max_wait_seconds = max_wait_seconds
         self._key_locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._withdrawals: set[asyncio.Task[None]] = set()
 
     @property
-    def running(self) -> list[str]:
-        """Ids of the generations this process works on."""
-        return list(self._running)
+    def is_stopping(self) -> bool:
+        """Whether this process takes no new work, and lets nobody wait for a change any more."""
+        return self._changes.is_stopping
+
+    def stop(self) -> None:
+        """Take no new work; who waits for a change is let go, what is under way goes on."""
+        self._changes.stop()
 
     async def generate(self, user_id: str, order: Order, *, key: str | None, fingerprint: str) -> Delivery:
         """Draw the pictures of an order and charge for those delivered; under a key, only once.
 
-        A failed order frees its key, so that it may be corrected and sent again.
+        A failed order frees its key, so that it may be corrected and sent again. Without a key, an order that equals
+        one of the user's under way is that one.
 
         Raises:
             ValidationFailedError: The engine cannot draw this.
@@ -81,22 +110,45 @@ class ImageService:
             IdempotencyKeyReusedError: The key belongs to another request.
             RequestInProgressError: It takes too long to wait for.
         """
-        self._provider.check(order)
-        generation = self._new_generation(user_id, order, key, fingerprint)
-        task = None
-        # Equal keys take turns in this process; between processes the store's index decides.
-        async with self._key_locks.setdefault((user_id, key or generation.id), asyncio.Lock()):
-            earlier = await self._find_earlier(user_id, key)
-            if earlier is None:
-                task = await self._start(generation)
+        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+        generation, task = await self._begin(user_id, order, key, fingerprint, max_wait=self._max_wait_seconds)
         if task is not None:
-            return await self._wait(task)
-        earlier = earlier or await self._find_earlier(user_id, key)
-        if earlier is None:
-            raise RequestInProgressError  # another process was quicker, and has failed since: the key is free again
-        if earlier.fingerprint != fingerprint:
-            raise IdempotencyKeyReusedError
-        return await self._join(earlier)
+            await asyncio.wait([task], timeout=WAIT_SECONDS)  # which leaves the task alone, whoever stops waiting
+            finished = _result(task)
+            if finished is not None:
+                return await self._deliver(finished.generation, finished.files, is_replay=False)
+        generation = await self._wait_for_decision(generation, deadline)
+        return await self._deliver(generation, {}, is_replay=task is None)
+
+    async def start(self, user_id: str, order: Order, *, key: str | None, fingerprint: str) -> tuple[Generation, bool]:
+        """Begin an order and return it once its price is set aside, or after ``START_SECONDS`` in any case.
+
+        Returns:
+            The generation as far as it came, and whether it was begun by an earlier request.
+
+        Raises:
+            ServiceError: Those of ``generate``, if it has failed by then.
+        """
+        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        generation, task = await self._begin(user_id, order, key, fingerprint, max_wait=None)
+        while generation.state == "accepted" and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            if self.is_stopping:
+                break
+            generation = await self._changes.wait(generation, left)
+        if generation.state in ("voiding", "failed"):
+            raise error_of(generation.failure)
+        return generation, task is None
+
+    async def find(self, user_id: str, generation_id: str) -> Generation:
+        """Return one of the user's orders.
+
+        Raises:
+            GenerationNotFoundError: There is none, or it is somebody else's.
+        """
+        generation = await self.get_generation(generation_id.lower())
+        if generation.user_id != user_id:
+            raise GenerationNotFoundError
+        return generation
 
     async def get_generation(self, generation_id: str) -> Generation:
         """Return an order as it is.
@@ -109,16 +161,56 @@ class ImageService:
             raise GenerationNotFoundError
         return generation
 
-    async def drain(self, seconds: float) -> None:
-        """Wait for what is being drawn; what is left after ``seconds`` is handed over to whoever comes next."""
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=seconds)
-        left = dict(self._running)
-        for task in left.values():
-            task.cancel()
-        await asyncio.gather(*left.values(), return_exceptions=True)
-        for generation_id in left:
-            await self._generations.hand_over(generation_id, seconds=0)
+    async def wait_for_change(self, generation: Generation, seconds: float) -> Generation:
+        """Return an order once it is not as given any more, but after ``seconds`` in any case."""
+        return await self._changes.wait(generation, seconds)
+
+    async def cancel(self, user_id: str, generation_id: str) -> Generation:
+        """Call an order off before the engine is asked, whichever process works on it; nothing is charged.
+
+        Raises:
+            GenerationNotFoundError: There is none, or it is somebody else's.
+            GenerationStartedError: The engine has been asked.
+            GenerationFinishedError: It has succeeded, or failed.
+        """
+        generation = await self.find(user_id, generation_id)
+        withdrawn = await self._generations.withdraw(user_id, generation.id, failure_of(GenerationCanceledError()))
+        if withdrawn is None:
+            generation = await self.find(user_id, generation_id)
+            if generation.failure is not None and generation.failure.code == GenerationCanceledError.code:
+                return generation
+            raise GenerationStartedError if generation.open else GenerationFinishedError
+        self._changes.tell(withdrawn)
+        self._places.take_over(user_id)
+        task = self._tasks.begin(Run(withdrawn, is_takeover=True))
+        await asyncio.wait([task], timeout=ENDING_SECONDS)
+        finished = _result(task)
+        return finished.generation if finished else withdrawn
+
+    async def images_of(self, generation: Generation) -> list[Image]:
+        """Return the pictures of a succeeded order that are not deleted."""
+        image_ids = [picture.image_id for picture in generation.pictures]
+        return await self._images.find_all(generation.user_id, image_ids) if generation.state == "succeeded" else []
+
+    async def _begin(
+        self, user_id: str, order: Order, key: str | None, fingerprint: str, *, max_wait: float | None
+    ) -> tuple[Generation, asyncio.Task[Finished] | None]:
+        """Return the order's record, and the task that works on it if it is new."""
+        self._provider.check(order)
+        # Equal requests take turns in this process; between processes the store's indexes decide.
+        async with self._key_locks.setdefault((user_id, key or fingerprint), asyncio.Lock()):
+            earlier = await self._find_earlier(user_id, key, fingerprint)
+            if earlier is None:
+                generation = self._new_generation(user_id, order, key, fingerprint)
+                added = await self._add(generation)
+                if added is not None:
+                    return added, self._tasks.begin(Run(added, max_wait_seconds=max_wait))
+                earlier = await self._find_earlier(user_id, key, fingerprint)
+        if earlier is None:
+            raise RequestInProgressError  # another process was quicker, and is done since: there is room again
+        if earlier.fingerprint != fingerprint:
+            raise IdempotencyKeyReusedError
+        return earlier, None
 
     def _new_generation(self, user_id: str, order: Order, key: str | None, fingerprint: str) -> Generation:
         return Generation(
@@ -126,6 +218,7 @@ class ImageService:
             user_id=user_id,
             key=key,
             holds_key=key is not None,
+            joins=key is None,
             fingerprint=fingerprint,
             order=order,
             coins_per_image=self._coins_per_image,
@@ -134,61 +227,64 @@ class ImageService:
             created_at=utc_now(),
         )
 
-    async def _find_earlier(self, user_id: str, key: str | None) -> Generation | None:
-        return None if key is None else await self._generations.find_by_key(user_id, key)
+    async def _find_earlier(self, user_id: str, key: str | None, fingerprint: str) -> Generation | None:
+        if key is None:
+            return await self._generations.find_joined(user_id, fingerprint)
+        return await self._generations.find_by_key(user_id, key)
 
-    async def _start(self, generation: Generation) -> asyncio.Task[Finished] | None:
-        """Write the order down and begin it; ``None`` if another process has just taken its key."""
-        self._places.take(generation.user_id)
-        try:
-            is_first = await self._generations.add(generation)
-        except BaseException:
-            self._places.give_back(generation.user_id)
-            raise
-        if not is_first:
-            self._places.give_back(generation.user_id)
-            return None
-        # A task of its own, kept here: it must end neither with the request nor with a collection of garbage.
-        task = asyncio.create_task(self._runner.run(generation), name=f"generation:{generation.id}")
-        self._running[generation.id] = task
-
-        def ended(task: asyncio.Task[Finished]) -> None:
-            del self._running[generation.id]
-            self._places.give_back(generation.user_id)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                logger.error("generation left to the recovery", generation_id=generation.id, exc_info=error)
-
-        task.add_done_callback(ended)
-        return task
-
-    async def _wait(self, task: asyncio.Task[Finished]) -> Delivery:
-        await asyncio.wait([task], timeout=WAIT_SECONDS)  # which leaves the task alone, whatever becomes of the waiter
-        if not task.done():
-            raise RequestInProgressError
-        if task.cancelled():
+    async def _add(self, generation: Generation) -> Generation | None:
+        """Take a place and write the order down; ``None`` if another process has just written an equal one."""
+        if self.is_stopping:
             raise ServiceUnavailableError
-        finished = task.result()
-        return await self._deliver(finished.generation, finished.files, is_replay=False)
+        self._provider.ensure_available()
+        self._places.take(generation.user_id)
+        added = None
+        try:
+            added = await self._generations.add(generation)
+        except DATABASE_UNAVAILABLE:
+            # It may be there all the same, but the client is told that it is not.
+            self._withdraw(generation)
+            raise
+        finally:
+            if added is None:
+                self._places.give_back(generation.user_id)
+        return added
 
-    async def _join(self, generation: Generation) -> Delivery:
-        """Wait for what another request began; it may run in another process."""
+    def _withdraw(self, generation: Generation) -> None:
+        failure = failure_of(ServiceUnavailableError())
+
+        async def withdraw() -> None:
+            withdrawn = await surely(self._generations.withdraw, generation.user_id, generation.id, failure)
+            if withdrawn is not None:
+                self._places.take_over(generation.user_id)
+                self._tasks.begin(Run(withdrawn, is_takeover=True))
+
+        task = asyncio.create_task(withdraw())
+        self._withdrawals.add(task)
+        task.add_done_callback(self._withdrawals.discard)
+
+    async def _wait_for_decision(self, generation: Generation, deadline: float) -> Generation:
+        """Wait for what somebody else is working on, perhaps in another process."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + WAIT_SECONDS
-        while generation.state in ("accepted", "drawing"):
-            if clock() > deadline:
+        while generation.state in UNDECIDED:
+            if clock() >= deadline or self.is_stopping:
                 raise RequestInProgressError
-            await asyncio.sleep(JOIN_POLL_SECONDS)
-            generation = await self._generations.get(generation.id)
-        deadline = clock() + CHARGE_WAIT_SECONDS
-        while generation.state == "stored" and clock() < deadline:
-            await asyncio.sleep(JOIN_POLL_SECONDS)
-            generation = await self._generations.get(generation.id)
-        return await self._deliver(generation, {}, is_replay=True)
+            generation = await self._changes.wait(generation, deadline - clock())
+        deadline = clock() + ENDING_SECONDS
+        while generation.state == "stored" and (left := deadline - clock()) > 0 and not self.is_stopping:
+            generation = await self._changes.wait(generation, left)
+        return generation
 
     async def _deliver(self, generation: Generation, files: dict[str, bytes], *, is_replay: bool) -> Delivery:
         if generation.state in ("voiding", "failed"):
             raise error_of(generation.failure)
         if generation.state == "stored":
             raise ChargePendingError
-        images = await self._images.find_all(generation.user_id, [picture.image_id for picture in generation.pictures])
-        return Delivery(generation, images, is_replay, files)
+        return Delivery(generation, await self.images_of(generation), is_replay, files)
+
+
+def _result(task: asyncio.Task[Finished]) -> Finished | None:
+    """Return how far a task has brought its generation; ``None`` if somebody else must bring it to its end."""
+    if not task.done() or task.cancelled() or task.exception() is not None:
+        return None
+    return task.result()

@@ -1,10 +1,9 @@
 """What is known of subscriptions, and how much of a day's cover is used."""
 
-import contextlib
 from datetime import datetime, timedelta
 
 from common.clock import utc_now
-from common.mongo import Database, DuplicateKeyError
+from common.mongo import Database, Document, DuplicateKeyError, ReturnDocument
 
 KEEP_DAYS = 7
 """How long a day's count is kept after it; by then every generation of that day has ended."""
@@ -33,8 +32,9 @@ class EntitlementStore:
 class QuotaStore:
     """The ``quotas`` collection: one document a user and day (UTC) with the pictures covered.
 
-    Reserving is one conditional update, so that orders at once never pass the limit together; each is reserved and
-    settled at most once, because its id is in the document in between.
+    ``reserved`` has what each order was given in advance, and 0 once that is settled: a mark which refuses what was
+    asked for before, but arrives late. Each call is one atomic update, so that orders at once never pass the limit
+    together, and may be repeated.
     """
 
     def __init__(self, database: Database) -> None:
@@ -44,25 +44,44 @@ class QuotaStore:
         await self._quotas.create_index("expires_at", expireAfterSeconds=0)
 
     async def reserve(self, user_id: str, day: str, generation_id: str, samples: int, *, limit: int) -> bool:
-        """Count ``samples`` pictures in advance; ``False`` if they do not all fit below ``limit``."""
-        quota_id = f"{user_id}:{day}"
-        with contextlib.suppress(DuplicateKeyError):  # made by another order in the same moment
-            await self._quotas.update_one(
-                {"_id": quota_id},
-                {"$setOnInsert": {"used": 0, "reserved": {}, "expires_at": utc_now() + timedelta(days=KEEP_DAYS)}},
-                upsert=True,
-            )
-        slot = f"reserved.{generation_id}"
-        result = await self._quotas.update_one(
-            {"_id": quota_id, "used": {"$lte": limit - samples}, slot: {"$exists": False}},
-            {"$inc": {"used": samples}, "$set": {slot: samples}},
+        """Count ``samples`` pictures in advance; ``False`` if they do not all fit below ``limit``, or were settled."""
+        slot = f"$reserved.{generation_id}"
+        is_new = {"$eq": [{"$type": slot}, "missing"]}
+        fits = {"$and": [is_new, {"$lte": [_USED, limit - samples]}]}
+        document = await self._update(
+            f"{user_id}:{day}",
+            used={"$add": [_USED, {"$cond": [fits, samples, 0]}]},
+            slots={generation_id: {"$cond": [fits, samples, {"$ifNull": [slot, "$$REMOVE"]}]}},
         )
-        return result.matched_count == 1
+        return bool(document["reserved"].get(generation_id))
 
-    async def settle(self, user_id: str, day: str, generation_id: str, samples: int, *, delivered: int) -> None:
-        """End a reservation, if it is there: ``delivered`` pictures stay counted, the rest of ``samples`` does not."""
-        slot = f"reserved.{generation_id}"
-        await self._quotas.update_one(
-            {"_id": f"{user_id}:{day}", slot: {"$exists": True}},
-            {"$inc": {"used": delivered - samples}, "$unset": {slot: ""}},
-        )
+    async def count(self, user_id: str, day: str) -> int:
+        """Return how many pictures are counted."""
+        document = await self._quotas.find_one({"_id": f"{user_id}:{day}"}, {"used": 1})
+        return 0 if document is None else int(document.get("used", 0))
+
+    async def find_reserved(self, user_id: str, day: str, generation_id: str) -> bool:
+        """Whether an order has its pictures counted, and not yet settled."""
+        document = await self._quotas.find_one({"_id": f"{user_id}:{day}"}, {f"reserved.{generation_id}": 1})
+        return document is not None and bool(document.get("reserved", {}).get(generation_id))
+
+    async def settle(self, user_id: str, day: str, generation_id: str, *, delivered: int) -> None:
+        """End a reservation: of what was counted in advance ``delivered`` stays. None can be made afterwards."""
+        slot = {"$ifNull": [f"$reserved.{generation_id}", 0]}
+        unused = {"$cond": [{"$gt": [slot, 0]}, {"$subtract": [slot, delivered]}, 0]}
+        await self._update(f"{user_id}:{day}", used={"$subtract": [_USED, unused]}, slots={generation_id: 0})
+
+    async def _update(self, quota_id: str, *, used: Document, slots: Document) -> Document:
+        expires_at = {"$ifNull": ["$expires_at", utc_now() + timedelta(days=KEEP_DAYS)]}
+        update = [{"$set": {"used": used, "reserved": slots, "expires_at": expires_at}}]
+        while True:
+            try:
+                document = await self._quotas.find_one_and_update(
+                    {"_id": quota_id}, update, upsert=True, return_document=ReturnDocument.AFTER
+                )
+            except DuplicateKeyError:
+                continue  # made by another order in the same moment
+            return document or {}
+
+
+_USED: Document = {"$ifNull": ["$used", 0]}
