@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -20,15 +20,14 @@ from subscription_service.errors import (
     PurchaseNotFoundError,
 )
 from subscription_service.providers.google_play import MAX_ANSWER_BYTES, GooglePlay
-
-if TYPE_CHECKING:
-    from conftest import FakePlay, TokenServer
+from subscription_service.testing.google_play import FakePlay
+from subscription_service.testing.google_tokens import TokenServer
 
 PACKAGE = "com.example.app"
 
 
 @pytest_asyncio.fixture
-async def http(play: "FakePlay") -> AsyncIterator[httpx.AsyncClient]:
+async def http(play: FakePlay) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(play.answer), base_url="https://play.test") as client:
         yield client
 
@@ -76,7 +75,7 @@ def failure(code: int, *reasons: str, status: str | None = None) -> httpx.Respon
     ],
 )
 async def test_failures(
-    google: GooglePlay, play: "FakePlay", answer: httpx.Response, expected: type[ServiceError]
+    google: GooglePlay, play: FakePlay, answer: httpx.Response, expected: type[ServiceError]
 ) -> None:
     play.answers = [answer]
     with pytest.raises(ServiceError) as raised:
@@ -86,7 +85,7 @@ async def test_failures(
 
 
 @pytest.mark.parametrize("status", [409, 429, 500, 502, 503, 504])
-async def test_passing_trouble_is_tried_three_times(google: GooglePlay, play: "FakePlay", status: int) -> None:
+async def test_passing_trouble_is_tried_three_times(google: GooglePlay, play: FakePlay, status: int) -> None:
     play.put("t1")
     play.answers = [status] * 2
     assert (await google.find_purchase(PACKAGE, "t1")).auto_renewing
@@ -99,7 +98,7 @@ async def test_passing_trouble_is_tried_three_times(google: GooglePlay, play: "F
 
 
 async def test_a_token_that_google_revoked_is_fetched_anew_once(
-    google: GooglePlay, play: "FakePlay", token_server: "TokenServer"
+    google: GooglePlay, play: FakePlay, token_server: TokenServer
 ) -> None:
     play.put("t1")
     token_server.tokens = ["ya29.revoked", "ya29.good"]
@@ -114,9 +113,7 @@ async def test_a_token_that_google_revoked_is_fetched_anew_once(
     assert token_server.asked == 3
 
 
-async def test_no_access_token_is_no_evidence(
-    google: GooglePlay, play: "FakePlay", token_server: "TokenServer"
-) -> None:
+async def test_no_access_token_is_no_evidence(google: GooglePlay, play: FakePlay, token_server: TokenServer) -> None:
     play.put("t1")
     token_server.down = True
     with pytest.raises(GooglePlayUnavailableError):
@@ -149,7 +146,7 @@ async def test_no_access_token_is_no_evidence(
         {"externalAccountIdentifiers": []},
     ],
 )
-async def test_answers_of_a_wrong_shape(google: GooglePlay, play: "FakePlay", change: dict[str, Any]) -> None:
+async def test_answers_of_a_wrong_shape(google: GooglePlay, play: FakePlay, change: dict[str, Any]) -> None:
     play.put("t1", **change)
     with pytest.raises(GooglePlayFailedError) as raised:
         await google.find_purchase(PACKAGE, "t1")
@@ -157,13 +154,13 @@ async def test_answers_of_a_wrong_shape(google: GooglePlay, play: "FakePlay", ch
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"\xff", b"[" * 100_000])
-async def test_answers_that_are_no_purchase(google: GooglePlay, play: "FakePlay", body: bytes) -> None:
+async def test_answers_that_are_no_purchase(google: GooglePlay, play: FakePlay, body: bytes) -> None:
     play.answers = [body]
     with pytest.raises(GooglePlayFailedError):
         await google.find_purchase(PACKAGE, "t1")
 
 
-async def test_answers_are_read_up_to_a_size(google: GooglePlay, play: "FakePlay") -> None:
+async def test_answers_are_read_up_to_a_size(google: GooglePlay, play: FakePlay) -> None:
     purchase = json.dumps(play.put("t1")).encode()
     play.answers = [purchase.ljust(MAX_ANSWER_BYTES), purchase.ljust(MAX_ANSWER_BYTES + 1)]
     assert await google.find_purchase(PACKAGE, "t1")
@@ -171,7 +168,7 @@ async def test_answers_are_read_up_to_a_size(google: GooglePlay, play: "FakePlay
         await google.find_purchase(PACKAGE, "t1")
 
 
-async def test_a_time_zone_is_understood(google: GooglePlay, play: "FakePlay") -> None:
+async def test_a_time_zone_is_understood(google: GooglePlay, play: FakePlay) -> None:
     play.put("t1", lineItems=[{"productId": "p", "expiryTime": "2026-12-01T02:00:00+02:00"}])
     purchase = await google.find_purchase(PACKAGE, "t1")
     assert purchase.expires_at is not None
@@ -179,14 +176,14 @@ async def test_a_time_zone_is_understood(google: GooglePlay, play: "FakePlay") -
     assert not purchase.auto_renewing
 
 
-async def test_without_credentials(http: httpx.AsyncClient, play: "FakePlay") -> None:
+async def test_without_credentials(http: httpx.AsyncClient, play: FakePlay) -> None:
     with pytest.raises(GooglePlayNotConfiguredError):
         await GooglePlay(http, None, timeout_seconds=6).find_purchase(PACKAGE, "t1")
     assert play.paths == []
 
 
 async def test_the_key_may_come_after_the_start(
-    http: httpx.AsyncClient, tmp_path: Path, key_file: Path, play: "FakePlay"
+    http: httpx.AsyncClient, tmp_path: Path, key_file: Path, play: FakePlay
 ) -> None:
     late = tmp_path / "late"
     google = GooglePlay(http, late, timeout_seconds=6)
@@ -204,7 +201,7 @@ async def test_the_key_may_come_after_the_start(
     google.close()
 
 
-async def test_the_whole_question_has_a_deadline(http: httpx.AsyncClient, key_file: Path, play: "FakePlay") -> None:
+async def test_the_whole_question_has_a_deadline(http: httpx.AsyncClient, key_file: Path, play: FakePlay) -> None:
     play.put("t1")
     play.gate = asyncio.Event()
     google = GooglePlay(http, key_file, timeout_seconds=0.5)
@@ -213,7 +210,7 @@ async def test_the_whole_question_has_a_deadline(http: httpx.AsyncClient, key_fi
     google.close()
 
 
-async def test_acknowledging_names_product_and_token(google: GooglePlay, play: "FakePlay") -> None:
+async def test_acknowledging_names_product_and_token(google: GooglePlay, play: FakePlay) -> None:
     play.put("a/b")
     play.acknowledge_answers = [503]
     await google.acknowledge(PACKAGE, "pro_monthly", "a/b")

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import httpx
 
@@ -12,9 +11,9 @@ from common.testing import user_headers
 from subscription_service.models import recheck_delay
 from subscription_service.rechecks import BATCH, Rechecker
 from subscription_service.service import SubscriptionService
-
-if TYPE_CHECKING:
-    from conftest import Clock, FakePlay, MakeService, OpenClient
+from subscription_service.testing.callers import MakeService, OpenClient
+from subscription_service.testing.clock import Clock
+from subscription_service.testing.google_play import FakePlay
 
 ADA = "a" * 24
 PACKAGE, PRODUCT = "com.example.app", "pro_monthly"
@@ -29,7 +28,7 @@ def rechecker(service: SubscriptionService) -> Rechecker:
 
 
 async def test_a_purchase_is_acknowledged_once(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock", database: Database
+    service: SubscriptionService, play: FakePlay, clock: Clock, database: Database
 ) -> None:
     play.put("t1")
     for _ in range(3):
@@ -42,7 +41,7 @@ async def test_a_purchase_is_acknowledged_once(
     assert document["acknowledged"] is True
 
 
-async def test_what_must_not_be_acknowledged(service: SubscriptionService, play: "FakePlay") -> None:
+async def test_what_must_not_be_acknowledged(service: SubscriptionService, play: FakePlay) -> None:
     play.put("pending", "PENDING", days=None)
     play.put("hold", "ON_HOLD", days=-1)
     play.put("over", "CANCELED", days=-1)
@@ -53,7 +52,7 @@ async def test_what_must_not_be_acknowledged(service: SubscriptionService, play:
 
 
 async def test_a_failed_acknowledgement_fails_nothing_and_is_tried_again(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1")
     play.acknowledge_answers = [503] * 3
@@ -67,7 +66,7 @@ async def test_a_failed_acknowledgement_fails_nothing_and_is_tried_again(
     assert await rechecker(service).look() == 0
 
 
-async def test_the_next_verify_acknowledges_too(service: SubscriptionService, play: "FakePlay") -> None:
+async def test_the_next_verify_acknowledges_too(service: SubscriptionService, play: FakePlay) -> None:
     play.put("t1")
     play.acknowledge_answers = [400]
     assert await verify(service)
@@ -75,7 +74,7 @@ async def test_the_next_verify_acknowledges_too(service: SubscriptionService, pl
     assert len(play.acknowledged) == 1
 
 
-async def test_tries_grow_rarer(service: SubscriptionService, play: "FakePlay", clock: "Clock") -> None:
+async def test_tries_grow_rarer(service: SubscriptionService, play: FakePlay, clock: Clock) -> None:
     play.put("t1")
     play.acknowledge_answers = [400] * 1000
     await verify(service)
@@ -94,7 +93,7 @@ async def test_tries_grow_rarer(service: SubscriptionService, play: "FakePlay", 
 
 
 async def test_a_purchase_refunded_meanwhile_is_left_alone(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1")
     play.acknowledge_answers = [400]
@@ -109,7 +108,7 @@ async def test_a_purchase_refunded_meanwhile_is_left_alone(
 
 
 async def test_a_not_found_in_the_background_ends_nothing_that_is_paid_for(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1")
     play.acknowledge_answers = [400]
@@ -124,7 +123,7 @@ async def test_a_not_found_in_the_background_ends_nothing_that_is_paid_for(
 
 
 async def test_what_google_says_of_acknowledging_a_pending_purchase_means_nothing(
-    service: SubscriptionService, play: "FakePlay"
+    service: SubscriptionService, play: FakePlay
 ) -> None:
     del play.put("t1", "PENDING", days=None)["acknowledgementState"]
     assert not await verify(service)
@@ -134,7 +133,7 @@ async def test_what_google_says_of_acknowledging_a_pending_purchase_means_nothin
 
 
 async def test_a_pending_purchase_is_found_paid_while_no_app_runs(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1", "PENDING", days=None)
     assert not await verify(service)
@@ -149,7 +148,7 @@ async def test_a_pending_purchase_is_found_paid_while_no_app_runs(
     assert len(play.reads) == reads
 
 
-async def test_replicas_share_the_work(make_service: "MakeService", play: "FakePlay", clock: "Clock") -> None:
+async def test_replicas_share_the_work(make_service: MakeService, play: FakePlay, clock: Clock) -> None:
     replicas = [make_service() for _ in range(3)]
     tokens = [f"t{number}" for number in range(12)]
     play.acknowledge_answers = [400] * len(tokens)
@@ -166,7 +165,7 @@ async def test_replicas_share_the_work(make_service: "MakeService", play: "FakeP
 
 
 async def test_google_down_ends_the_look_not_the_background(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.acknowledge_answers = [400] * (BATCH + 5)
     for number in range(BATCH + 5):
@@ -183,7 +182,7 @@ async def test_google_down_ends_the_look_not_the_background(
     assert len(play.acknowledged) == BATCH + 5
 
 
-async def test_the_application_runs_the_background(open_client: "OpenClient", play: "FakePlay", clock: "Clock") -> None:
+async def test_the_application_runs_the_background(open_client: OpenClient, play: FakePlay, clock: Clock) -> None:
     play.put("t1")
     play.acknowledge_answers = [400]
     async with open_client(recheck_interval_seconds=0.05) as client:

@@ -1,60 +1,22 @@
 """Statuses and bodies, as a phone and as the image service sees them."""
 
 import asyncio
-import json
-from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from common.auth import ServiceTokenSigner
 from common.clients.subscription import READ_SCOPE, SubscriptionClient
-from common.mongo import Database
 from common.testing import service_token, user_headers
 from common.testing.apps import TEST_SECRETS
-
-if TYPE_CHECKING:
-    from conftest import Clock, FakePlay, OpenClient
-
-Headers = dict[str, str]
-
-BODY = {"purchaseToken": "t1", "productId": "pro_monthly", "packageName": "com.example.app"}
-NONE = {
-    "status": "none",
-    "isActive": False,
-    "productId": None,
-    "planName": None,
-    "expiresAt": None,
-    "autoRenewing": False,
-    "inGracePeriod": False,
-    "testPurchase": False,
-    "manageUrl": None,
-}
-
-
-async def verify(client: httpx.AsyncClient, headers: Headers, **change: Any) -> httpx.Response:
-    return await client.post("/api/subscription/verify", json=BODY | change, headers=headers)
-
-
-async def status(client: httpx.AsyncClient, headers: Headers) -> Any:
-    answer = await client.get("/api/subscription/status", headers=headers)
-    assert answer.status_code == 200
-    assert list(answer.json()["data"]) == ["subscription"]
-    return answer.json()["data"]["subscription"]
-
-
-def assert_failure(answer: httpx.Response, expected_status: int, code: str) -> dict[str, Any]:
-    body: dict[str, Any] = answer.json()
-    assert (answer.status_code, body["code"]) == (expected_status, code)
-    assert list(body) == ["success", "code", "message", "details", "requestId"]
-    assert body["success"] is False
-    for inner in ("Google's words", "ya29", "mongo", "Traceback", "androidpublisher"):
-        assert inner not in answer.text
-    return body
+from subscription_service.testing.callers import OpenClient
+from subscription_service.testing.clock import Clock
+from subscription_service.testing.google_play import FakePlay
+from subscription_service.testing.phone import NONE, Headers, status, verify
 
 
 async def test_verify_and_status_give_the_same_subscription(
-    client: httpx.AsyncClient, play: "FakePlay", ada: Headers
+    client: httpx.AsyncClient, play: FakePlay, ada: Headers
 ) -> None:
     play.put("t1")
     answer = await verify(client, ada)
@@ -84,7 +46,7 @@ async def test_status_without_a_subscription(client: httpx.AsyncClient, ada: Hea
     assert await status(client, ada) == NONE
 
 
-async def test_a_grace_period_asks_for_a_payment(client: httpx.AsyncClient, play: "FakePlay", ada: Headers) -> None:
+async def test_a_grace_period_asks_for_a_payment(client: httpx.AsyncClient, play: FakePlay, ada: Headers) -> None:
     play.put("t1", "IN_GRACE_PERIOD", days=2, testPurchase={})
     subscription = (await verify(client, ada)).json()["data"]["subscription"]
     assert subscription["inGracePeriod"]
@@ -93,7 +55,7 @@ async def test_a_grace_period_asks_for_a_payment(client: httpx.AsyncClient, play
 
 
 async def test_a_pending_purchase_is_a_success_that_grants_nothing(
-    client: httpx.AsyncClient, play: "FakePlay", ada: Headers
+    client: httpx.AsyncClient, play: FakePlay, ada: Headers
 ) -> None:
     play.put("t1", "PENDING", days=None)
     answer = await verify(client, ada)
@@ -102,131 +64,14 @@ async def test_a_pending_purchase_is_a_success_that_grants_nothing(
     assert subscription["expiresAt"] is None
 
 
-async def test_plan_names(open_client: "OpenClient", play: "FakePlay", ada: Headers) -> None:
+async def test_plan_names(open_client: OpenClient, play: FakePlay, ada: Headers) -> None:
     play.put("t1")
     async with open_client(subscription_plans={"pro_monthly": "Pixelmint Pro"}) as client:
         assert (await verify(client, ada)).json()["data"]["subscription"]["planName"] == "Pixelmint Pro"
 
 
-async def test_refusals(client: httpx.AsyncClient, play: "FakePlay", ada: Headers, bob: Headers) -> None:
-    play.put("t1")
-    play.put("over", "EXPIRED", days=-1)
-    assert_failure(await verify(client, ada, packageName="com.other.app"), 422, "package_not_allowed")
-    assert play.paths == []  # nothing was asked for it
-    assert_failure(await verify(client, ada, purchaseToken="unknown"), 404, "purchase_not_found")
-    assert_failure(await verify(client, ada, productId="pro_yearly"), 422, "product_mismatch")
-    assert await status(client, ada) == NONE
-    assert (await verify(client, ada)).status_code == 200
-    assert_failure(await verify(client, bob), 409, "purchase_already_linked")
-    assert_failure(await verify(client, bob, purchaseToken="over"), 410, "purchase_expired")
-    assert (await status(client, bob))["status"] == "expired"
-
-
-async def test_a_field_that_is_not_allowed_is_named(client: httpx.AsyncClient, play: "FakePlay", ada: Headers) -> None:
-    play.put("t1")
-    for field, value in (("packageName", "com.other.app"), ("productId", "pro_yearly")):
-        refusal = (await verify(client, ada, **{field: value})).json()
-        assert refusal["details"] == [{"field": field, "message": refusal["message"]}]
-
-
-@pytest.mark.parametrize(
-    ("answers", "expected_status"),
-    [([503] * 3, 503), ([429] * 3, 503), ([401] * 3, 503), ([403], 503), ([b"<html>"], 502), ([b"{}"], 502)],
-)
-async def test_trouble_at_google_is_never_the_users(
-    client: httpx.AsyncClient, play: "FakePlay", ada: Headers, answers: list[Any], expected_status: int
-) -> None:
-    play.put("t1")
-    play.answers = answers.copy()
-    assert_failure(await verify(client, ada), expected_status, "google_play_unavailable")
-    play.answers = []
-    assert (await verify(client, ada)).status_code == 200
-    play.answers = answers.copy()
-    assert_failure(await verify(client, ada), expected_status, "google_play_unavailable")
-    assert (await status(client, ada))["status"] == "active"
-
-
-@pytest.mark.parametrize("missing", [{"google_application_credentials": None}, {"google_play_packages": ()}])
-async def test_not_configured(
-    open_client: "OpenClient", play: "FakePlay", ada: Headers, missing: dict[str, Any]
-) -> None:
-    async with open_client(**missing) as client:
-        assert_failure(await verify(client, ada), 503, "google_play_not_configured")
-        assert await status(client, ada) == NONE
-        assert (await client.get("/ready")).status_code == 200
-    assert play.paths == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"purchaseToken": {"$ne": None}},
-        {"purchaseToken": ["t1"]},
-        {"purchaseToken": True},
-        {"purchaseToken": 5},
-        {"purchaseToken": None},
-        {"purchaseToken": ""},
-        {"purchaseToken": " t1"},
-        {"purchaseToken": "t1\n"},
-        {"purchaseToken": "t1\u0000"},
-        {"purchaseToken": "t\u200b1"},
-        {"purchaseToken": "\ud800"},
-        {"purchaseToken": "x" * 1001},
-        {"productId": {"$regex": ".*"}},
-        {"productId": ""},
-        {"packageName": {"$gt": ""}},
-        {"packageName": "x" * 1000},
-        {"packageName": 1.5},
-    ],
-)
-async def test_malformed_bodies(
-    client: httpx.AsyncClient, play: "FakePlay", ada: Headers, change: dict[str, Any]
-) -> None:
-    play.put("t1")
-    body = json.dumps(BODY | change)
-    answer = await client.post(
-        "/api/subscription/verify", content=body, headers=ada | {"Content-Type": "application/json"}
-    )
-    details = assert_failure(answer, 422, "validation_failed")["details"]
-    assert [detail["field"] for detail in details] == list(change)
-    assert play.paths == []
-
-
-@pytest.mark.parametrize("field", list(BODY))
-async def test_missing_fields(client: httpx.AsyncClient, ada: Headers, field: str) -> None:
-    body = {name: value for name, value in BODY.items() if name != field}
-    answer = await client.post("/api/subscription/verify", json=body, headers=ada)
-    assert assert_failure(answer, 422, "validation_failed")["details"][0]["field"] == field
-
-
-async def test_packages_are_no_addresses(client: httpx.AsyncClient, play: "FakePlay", ada: Headers) -> None:
-    for package in [
-        "http://169.254.169.254/",
-        "../../v1",
-        "com.example.app/../x",
-        "com.example.app%2f",
-        "COM.EXAMPLE.APP",
-    ]:
-        assert_failure(await verify(client, ada, packageName=package), 422, "package_not_allowed")
-    assert play.paths == []
-
-
-async def test_extra_fields_change_nothing(
-    client: httpx.AsyncClient, play: "FakePlay", ada: Headers, bob: Headers, database: Database
-) -> None:
-    play.put("t1", "ON_HOLD", days=-1)
-    extra = {"status": "active", "isActive": True, "userId": "b" * 24, "expiresAt": "2099-01-01T00:00:00Z", "$set": {}}
-    subscription = (await verify(client, ada, **extra)).json()["data"]["subscription"]
-    assert (subscription["status"], subscription["isActive"]) == ("on_hold", False)
-    assert await status(client, bob) == NONE
-    document = await database["subscriptions"].find_one({})
-    assert document is not None
-    assert "$set" not in document
-    assert document["user_id"] == "a" * 24
-
-
 async def test_another_users_subscription_cannot_be_asked_for(
-    client: httpx.AsyncClient, play: "FakePlay", ada: Headers, bob: Headers
+    client: httpx.AsyncClient, play: FakePlay, ada: Headers, bob: Headers
 ) -> None:
     play.put("t1")
     await verify(client, ada)
@@ -246,7 +91,7 @@ async def test_both_routes_want_a_user(client: httpx.AsyncClient) -> None:
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_two_users_at_once_by_http(client: httpx.AsyncClient, play: "FakePlay") -> None:
+async def test_two_users_at_once_by_http(client: httpx.AsyncClient, play: FakePlay) -> None:
     play.put("t1")
     users = [user_headers(digit * 24) for digit in "0123456789"]
     answers = await asyncio.gather(*(verify(client, user) for user in users))
@@ -257,7 +102,7 @@ async def test_two_users_at_once_by_http(client: httpx.AsyncClient, play: "FakeP
 
 
 async def test_entitlements_by_the_client_of_the_mesh(
-    client: httpx.AsyncClient, play: "FakePlay", ada: Headers, clock: "Clock"
+    client: httpx.AsyncClient, play: FakePlay, ada: Headers, clock: Clock
 ) -> None:
     subscriptions = SubscriptionClient(client, ServiceTokenSigner(TEST_SECRETS["service_secret"], caller="image"))
     entitlement = await subscriptions.entitlement("a" * 24)
@@ -285,7 +130,7 @@ async def test_entitlements_are_for_services_only(client: httpx.AsyncClient, ada
 
 
 async def test_tokens_are_in_no_log_and_no_answer(
-    open_client: "OpenClient", play: "FakePlay", ada: Headers, bob: Headers, capsys: pytest.CaptureFixture[str]
+    open_client: OpenClient, play: FakePlay, ada: Headers, bob: Headers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token = "very-secret-purchase-token"
     play.put(token)

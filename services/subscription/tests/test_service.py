@@ -1,39 +1,22 @@
-"""Whose a purchase is, what it grants, and what ends it."""
+"""What a purchase grants, and what ends it."""
 
-import asyncio
-import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from common.mongo import Database
 from subscription_service.errors import (
     GooglePlayUnavailableError,
     ProductMismatchError,
-    PurchaseAlreadyLinkedError,
     PurchaseExpiredError,
     PurchaseNotFoundError,
     TestPurchaseNotAllowedError,
 )
-from subscription_service.models import Standing, SubscriptionStatus, token_hash
+from subscription_service.models import token_hash
 from subscription_service.service import SubscriptionService
-
-if TYPE_CHECKING:
-    from conftest import Clock, FakePlay, MakeService
-
-ADA, BOB = "a" * 24, "b" * 24
-PACKAGE, PRODUCT = "com.example.app", "pro_monthly"
-
-
-async def verify(service: SubscriptionService, user_id: str = ADA, token: str = "t1") -> Standing:
-    return await service.verify(user_id, token, PRODUCT, PACKAGE)
-
-
-def told(standing: Standing) -> tuple[str, bool]:
-    status = standing.subscription.status if standing.subscription else SubscriptionStatus.NONE
-    return status.value, standing.is_active
+from subscription_service.testing.callers import ADA, BOB, MakeService, told, verify
+from subscription_service.testing.clock import Clock
+from subscription_service.testing.google_play import PACKAGE, PRODUCT, FakePlay
 
 
 @pytest.mark.parametrize(
@@ -50,7 +33,7 @@ def told(standing: Standing) -> tuple[str, bool]:
     ],
 )
 async def test_google_states(
-    service: SubscriptionService, play: "FakePlay", state: str, days: float | None, expected: tuple[str, bool]
+    service: SubscriptionService, play: FakePlay, state: str, days: float | None, expected: tuple[str, bool]
 ) -> None:
     play.put("t1", state, days=days)
     assert told(await verify(service)) == expected
@@ -60,7 +43,7 @@ async def test_google_states(
 
 @pytest.mark.parametrize(("state", "days"), [("EXPIRED", -1), ("PENDING_PURCHASE_CANCELED", None)])
 async def test_an_ended_purchase_is_refused_and_remembered(
-    service: SubscriptionService, play: "FakePlay", state: str, days: float | None
+    service: SubscriptionService, play: FakePlay, state: str, days: float | None
 ) -> None:
     play.put("t1", state, days=days)
     with pytest.raises(PurchaseExpiredError):
@@ -70,7 +53,7 @@ async def test_an_ended_purchase_is_refused_and_remembered(
 
 
 async def test_an_active_purchase_that_expires_is_expired_on_record(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1")
     await verify(service)
@@ -82,7 +65,7 @@ async def test_an_active_purchase_that_expires_is_expired_on_record(
     assert not (await service.entitlement(ADA)).active
 
 
-async def test_the_latest_line_item_counts(service: SubscriptionService, play: "FakePlay", clock: "Clock") -> None:
+async def test_the_latest_line_item_counts(service: SubscriptionService, play: FakePlay, clock: Clock) -> None:
     purchase = play.put("t1", days=-1)
     purchase["lineItems"].append({"productId": "extra", "expiryTime": "2026-12-01T00:00:00.123456789Z"})
     standing = await verify(service)
@@ -94,7 +77,7 @@ async def test_the_latest_line_item_counts(service: SubscriptionService, play: "
 
 
 @pytest.mark.parametrize("fraction", ["", ".1", ".12", ".123", ".999999", ".123456789"])
-async def test_times_of_any_precision(service: SubscriptionService, play: "FakePlay", fraction: str) -> None:
+async def test_times_of_any_precision(service: SubscriptionService, play: FakePlay, fraction: str) -> None:
     play.put("t1")["lineItems"][0]["expiryTime"] = f"2026-12-01T00:00:00{fraction}Z"
     first = await verify(service)
     again = await service.status(ADA)
@@ -103,7 +86,7 @@ async def test_times_of_any_precision(service: SubscriptionService, play: "FakeP
     assert again.subscription.expires_at == first.subscription.expires_at
 
 
-async def test_another_product_is_a_mismatch(service: SubscriptionService, play: "FakePlay") -> None:
+async def test_another_product_is_a_mismatch(service: SubscriptionService, play: FakePlay) -> None:
     play.put("t1")
     with pytest.raises(ProductMismatchError):
         await service.verify(ADA, "t1", "pro_yearly", PACKAGE)
@@ -111,118 +94,7 @@ async def test_another_product_is_a_mismatch(service: SubscriptionService, play:
     assert play.acknowledged == []
 
 
-async def test_one_account_a_purchase(service: SubscriptionService, play: "FakePlay") -> None:
-    play.put("t1")
-    await verify(service, ADA)
-    with pytest.raises(PurchaseAlreadyLinkedError):
-        await verify(service, BOB)
-    assert told(await service.status(BOB)) == ("none", False)
-    assert told(await service.status(ADA)) == ("active", True)
-
-
-@pytest.mark.parametrize("account_id", [ADA, hashlib.sha256(ADA.encode()).hexdigest().upper()])
-async def test_google_knows_the_buyer(service: SubscriptionService, play: "FakePlay", account_id: str) -> None:
-    play.put("t1", externalAccountIdentifiers={"obfuscatedExternalAccountId": account_id})
-    with pytest.raises(PurchaseAlreadyLinkedError):
-        await verify(service, BOB)
-    assert told(await verify(service, ADA)) == ("active", True)
-
-
-async def test_a_resubscription_in_the_store_is_its_former_owners(
-    service: SubscriptionService, play: "FakePlay"
-) -> None:
-    play.put("t1", outOfAppPurchaseContext={"expiredExternalAccountIdentifiers": {"obfuscatedExternalAccountId": ADA}})
-    with pytest.raises(PurchaseAlreadyLinkedError):
-        await verify(service, BOB)
-    assert told(await verify(service, ADA)) == ("active", True)
-
-
-async def test_parallel_verifies_of_one_user_make_one_record(
-    make_service: "MakeService", play: "FakePlay", database: Database
-) -> None:
-    play.put("t1")
-    replicas = [make_service(), make_service(), make_service()]
-    standings = await asyncio.gather(*(verify(replicas[number % 3]) for number in range(12)))
-    assert {told(standing) for standing in standings} == {("active", True)}
-    assert await database["subscriptions"].count_documents({}) == 1
-    assert len(play.reads) <= 3  # one question a replica
-
-
-async def test_two_users_at_once_get_one_purchase(
-    make_service: "MakeService", play: "FakePlay", database: Database
-) -> None:
-    replicas = [make_service(), make_service()]
-    for number in range(10):
-        token = f"t{number}"
-        play.put(token)
-        outcomes = await asyncio.gather(
-            verify(replicas[0], ADA, token), verify(replicas[1], BOB, token), return_exceptions=True
-        )
-        assert sum(isinstance(outcome, Standing) for outcome in outcomes) == 1
-        assert sum(isinstance(outcome, PurchaseAlreadyLinkedError) for outcome in outcomes) == 1
-    assert await database["subscriptions"].count_documents({}) == 10
-
-
-@pytest.mark.parametrize("upgrade_first", [False, True])
-async def test_an_upgrade_supersedes_what_it_continues(
-    service: SubscriptionService, play: "FakePlay", upgrade_first: bool
-) -> None:
-    play.put("old", days=300)  # Google may still call it active for a while
-    play.put("new", days=30, linkedPurchaseToken="old")
-    if upgrade_first:
-        await verify(service, token="new")
-        with pytest.raises(PurchaseExpiredError):
-            await verify(service, token="old")
-    else:
-        await verify(service, token="old")
-        await verify(service, token="new")
-    standing = await service.status(ADA)
-    assert standing.subscription is not None
-    assert standing.subscription.id == token_hash("new")
-    with pytest.raises(PurchaseExpiredError):
-        await verify(service, token="old")  # an app that still has the old one at its next start
-    assert told(await service.status(ADA)) == ("active", True)
-
-
-async def test_a_pending_upgrade_leaves_the_old_one(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
-) -> None:
-    play.put("old")
-    await verify(service, token="old")
-    play.put("new", "PENDING", days=None, linkedPurchaseToken="old")
-    assert told(await verify(service, token="new")) == ("pending", False)
-    assert told(await service.status(ADA)) == ("active", True)
-    play.put("new", "PENDING_PURCHASE_CANCELED", days=None, linkedPurchaseToken="old")
-    with pytest.raises(PurchaseExpiredError):
-        await verify(service, token="new")
-    assert told(await service.status(ADA)) == ("active", True)
-
-
-async def test_nobody_pays_once_for_two_accounts(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
-) -> None:
-    play.put("old")
-    await verify(service, ADA, "old")
-    play.put("new", linkedPurchaseToken="old")
-    with pytest.raises(PurchaseAlreadyLinkedError):
-        await verify(service, BOB, "new")
-    # Google names Bob as the buyer: it is his, and Ada's is over.
-    play.put("new", linkedPurchaseToken="old", externalAccountIdentifiers={"obfuscatedExternalAccountId": BOB})
-    assert told(await verify(service, BOB, "new")) == ("active", True)
-    assert told(await service.status(ADA)) == ("expired", False)
-
-
-async def test_what_has_ended_may_be_continued_by_anybody(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
-) -> None:
-    play.put("old", "CANCELED", days=1)
-    await verify(service, ADA, "old")
-    clock.turn(days=2)
-    play.put("new", linkedPurchaseToken="old")
-    assert told(await verify(service, BOB, "new")) == ("active", True)
-
-
-async def test_test_purchases_count(make_service: "MakeService", play: "FakePlay") -> None:
+async def test_test_purchases_count(make_service: MakeService, play: FakePlay) -> None:
     play.put("t1", testPurchase={})
     standing = await verify(make_service())  # refused in production only
     assert standing.subscription is not None
@@ -231,7 +103,7 @@ async def test_test_purchases_count(make_service: "MakeService", play: "FakePlay
 
 
 async def test_production_may_refuse_test_purchases(
-    make_service: "MakeService", play: "FakePlay", production_key_file: Path
+    make_service: MakeService, play: FakePlay, production_key_file: Path
 ) -> None:
     play.put("test", testPurchase={})
     play.put("real")
@@ -244,7 +116,7 @@ async def test_production_may_refuse_test_purchases(
     assert told(await verify(make_service(allow_test_purchases=True, **production), BOB, "test")) == ("active", True)
 
 
-async def test_the_best_subscription_counts(service: SubscriptionService, play: "FakePlay") -> None:
+async def test_the_best_subscription_counts(service: SubscriptionService, play: FakePlay) -> None:
     for token, state, days in [("a", "ON_HOLD", -1), ("b", "CANCELED", 9), ("c", "ACTIVE", 3), ("d", "PAUSED", -1)]:
         play.put(token, state, days=days)
         await verify(service, token=token)
@@ -255,7 +127,7 @@ async def test_the_best_subscription_counts(service: SubscriptionService, play: 
 
 
 async def test_many_open_purchases_all_have_their_turn(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     for number in range(7):
         play.put(f"t{number}", "ON_HOLD", days=-1 - number)
@@ -267,13 +139,7 @@ async def test_many_open_purchases_all_have_their_turn(
     assert told(standing) == ("active", True)
 
 
-async def test_a_purchase_that_names_itself_is_not_superseded(service: SubscriptionService, play: "FakePlay") -> None:
-    play.put("t1", linkedPurchaseToken="t1")
-    assert told(await verify(service)) == ("active", True)
-    assert told(await verify(service)) == ("active", True)
-
-
-async def test_unknown_tokens(service: SubscriptionService, play: "FakePlay") -> None:
+async def test_unknown_tokens(service: SubscriptionService, play: FakePlay) -> None:
     for token in ["nobody", ".", "..", "..."]:
         with pytest.raises(PurchaseNotFoundError):
             await verify(service, token=token)
@@ -283,14 +149,14 @@ async def test_unknown_tokens(service: SubscriptionService, play: "FakePlay") ->
 @pytest.mark.parametrize(
     "token", ["a/../../b", "a?b=c", "a#b", "a%2Fb", "a:acknowledge", "~x.y-z", "a\\b", "http://x/"]
 )
-async def test_tokens_stay_one_segment(service: SubscriptionService, play: "FakePlay", token: str) -> None:
+async def test_tokens_stay_one_segment(service: SubscriptionService, play: FakePlay, token: str) -> None:
     play.put(token)
     assert told(await verify(service, token=token)) == ("active", True)
     assert play.reads == [token]
     assert play.acknowledged == [(PACKAGE, PRODUCT, token)]
 
 
-async def test_a_broken_connection_is_tried_again(service: SubscriptionService, play: "FakePlay") -> None:
+async def test_a_broken_connection_is_tried_again(service: SubscriptionService, play: FakePlay) -> None:
     play.put("t1")
     play.answers = [httpx.ConnectError("refused"), 503]
     assert told(await verify(service)) == ("active", True)

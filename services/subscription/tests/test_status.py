@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from subscription_service.errors import PurchaseExpiredError
 from subscription_service.models import Standing
 from subscription_service.service import SubscriptionService
-
-if TYPE_CHECKING:
-    from conftest import Clock, FakePlay, MakeService
+from subscription_service.testing.callers import MakeService
+from subscription_service.testing.clock import Clock
+from subscription_service.testing.google_play import FakePlay
 
 ADA = "a" * 24
 PACKAGE, PRODUCT = "com.example.app", "pro_monthly"
@@ -28,7 +27,7 @@ def told(standing: Standing) -> tuple[str, bool]:
 
 
 async def test_google_is_not_asked_before_the_expiry(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1")
     await verify(service)
@@ -39,7 +38,7 @@ async def test_google_is_not_asked_before_the_expiry(
 
 
 async def test_a_renewal_is_seen_once_the_expiry_has_passed(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1")
     await verify(service)
@@ -52,7 +51,7 @@ async def test_a_renewal_is_seen_once_the_expiry_has_passed(
 
 
 async def test_an_expiry_is_seen_and_never_asked_about_again(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1")
     await verify(service)
@@ -65,7 +64,7 @@ async def test_an_expiry_is_seen_and_never_asked_about_again(
 
 
 async def test_an_expiry_without_a_time_keeps_the_known_one(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1", days=1)
     known = await verify(service)
@@ -80,7 +79,7 @@ async def test_an_expiry_without_a_time_keeps_the_known_one(
 
 @pytest.mark.parametrize("answer", [404, 410])
 async def test_a_token_that_google_forgot_after_its_expiry_is_over(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock", answer: int
+    service: SubscriptionService, play: FakePlay, clock: Clock, answer: int
 ) -> None:
     play.put("t1")
     await verify(service)
@@ -90,7 +89,7 @@ async def test_a_token_that_google_forgot_after_its_expiry_is_over(
 
 
 async def test_a_not_found_before_the_expiry_ends_nothing_but_gone_does(
-    service: SubscriptionService, play: "FakePlay"
+    service: SubscriptionService, play: FakePlay
 ) -> None:
     play.put("t1")
     await verify(service)
@@ -107,7 +106,7 @@ async def test_a_not_found_before_the_expiry_ends_nothing_but_gone_does(
 @pytest.mark.parametrize("outage", OUTAGES)
 @pytest.mark.parametrize("state", ["ACTIVE", "IN_GRACE_PERIOD"])
 async def test_the_last_known_state_holds_while_google_is_down(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock", outage: int | bytes | Exception, state: str
+    service: SubscriptionService, play: FakePlay, clock: Clock, outage: int | bytes | Exception, state: str
 ) -> None:
     play.put("t1", state, days=1)
     known = await verify(service)
@@ -134,7 +133,7 @@ async def test_the_last_known_state_holds_while_google_is_down(
 
 
 async def test_what_does_not_renew_ends_at_its_expiry_even_while_google_is_down(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1", "CANCELED", days=1)
     await verify(service)
@@ -147,7 +146,7 @@ async def test_what_does_not_renew_ends_at_its_expiry_even_while_google_is_down(
 
 
 async def test_google_heard_after_the_expiry_counts_alone(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1", days=1)
     await verify(service)
@@ -158,7 +157,7 @@ async def test_google_heard_after_the_expiry_counts_alone(
 
 
 @pytest.mark.parametrize("state", ["ON_HOLD", "PAUSED", "PENDING"])
-async def test_recovery_is_seen_by_status_at_once(service: SubscriptionService, play: "FakePlay", state: str) -> None:
+async def test_recovery_is_seen_by_status_at_once(service: SubscriptionService, play: FakePlay, state: str) -> None:
     play.put("t1", state, days=None if state == "PENDING" else -1)
     await verify(service)
     play.put("t1", "ACTIVE")
@@ -167,7 +166,7 @@ async def test_recovery_is_seen_by_status_at_once(service: SubscriptionService, 
 
 
 async def test_entitlements_ask_about_what_grants_nothing_every_ten_seconds(
-    service: SubscriptionService, play: "FakePlay", clock: "Clock"
+    service: SubscriptionService, play: FakePlay, clock: Clock
 ) -> None:
     play.put("t1", "ON_HOLD", days=-1)
     await verify(service)
@@ -179,7 +178,7 @@ async def test_entitlements_ask_about_what_grants_nothing_every_ten_seconds(
     assert (await service.entitlement(ADA)).active
 
 
-async def test_many_at_once_ask_one_question(make_service: "MakeService", play: "FakePlay", clock: "Clock") -> None:
+async def test_many_at_once_ask_one_question(make_service: MakeService, play: FakePlay, clock: Clock) -> None:
     service = make_service()
     play.put("t1")
     await verify(service)
@@ -190,7 +189,7 @@ async def test_many_at_once_ask_one_question(make_service: "MakeService", play: 
     assert len(play.reads) == 2
 
 
-async def test_a_slow_google_is_not_waited_for(make_service: "MakeService", play: "FakePlay", clock: "Clock") -> None:
+async def test_a_slow_google_is_not_waited_for(make_service: MakeService, play: FakePlay, clock: Clock) -> None:
     service = make_service()
     play.put("t1", days=1)
     await verify(service)
@@ -213,7 +212,7 @@ async def test_a_slow_google_is_not_waited_for(make_service: "MakeService", play
 
 
 async def test_an_older_answer_does_not_undo_a_newer_one(
-    make_service: "MakeService", play: "FakePlay", clock: "Clock"
+    make_service: MakeService, play: FakePlay, clock: Clock
 ) -> None:
     first, second = make_service(), make_service()
     play.put("t1", days=1)

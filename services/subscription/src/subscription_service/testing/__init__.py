@@ -1,0 +1,1 @@
+"""Google Play on the wire, a clock to turn, and those who call the service."""
