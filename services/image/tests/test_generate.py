@@ -52,8 +52,10 @@ async def test_an_order_is_drawn_charged_and_kept(client: httpx.AsyncClient, wor
     assert set(data) == {"images", "coinsUsed", "remainingCoins", "generationId", "applied"}
     assert (data["coinsUsed"], data["remainingCoins"]) == (20, 80)
     assert data["applied"] == {
+        "engine": "stable-diffusion-xl-1024-v1-0",
         "width": 1024,
         "height": 1024,
+        "aspectRatio": None,
         "samples": 2,
         "steps": 30,
         "cfgScale": 7,

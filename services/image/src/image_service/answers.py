@@ -56,8 +56,12 @@ async def _woven(pieces: Sequence[bytes], pictures: Sequence[bytes]) -> AsyncIte
         yield piece
 
 
-def file_response(request: Request, name: str, stored: StoredFile) -> Response:
-    """Answer with a stored file: whole, one range of it (RFC 9110, section 14), or nothing if the client has it."""
+async def file_response(request: Request, name: str, stored: StoredFile) -> Response:
+    """Answer with a stored file: whole, one range of it (RFC 9110, section 14), or nothing if the client has it.
+
+    Raises:
+        StorageUnavailableError: It cannot be read; before anything is answered.
+    """
     etag = f'"{stem(name)}"'
     headers = {
         "ETag": etag,
@@ -78,9 +82,18 @@ def file_response(request: Request, name: str, stored: StoredFile) -> Response:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{stored.size}"
         status = HTTPStatus.PARTIAL_CONTENT
     headers["Content-Length"] = str(stop - start)
-    if request.method == "HEAD":
+    if request.method == "HEAD" or start == stop:
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(stored.chunks(start, stop), status_code=status, headers=headers)
+    # A status cannot be taken back: the file is opened, and read from, before one is sent.
+    chunks = stored.chunks(start, stop)
+    first = await anext(chunks)
+    return StreamingResponse(_beginning(first, chunks), status_code=status, headers=headers)
+
+
+async def _beginning(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
 
 
 def _matches(candidates: str, etag: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from image_service.gallery import Gallery
+from image_service.reports import ReportService
 from image_service.service import ImageService
 from image_service.storage import Storage
 
@@ -22,6 +23,11 @@ async def gallery(request: Request) -> Gallery:
     return found
 
 
+async def reports(request: Request) -> ReportService:
+    found: ReportService = request.app.state.reports
+    return found
+
+
 async def storage(request: Request) -> Storage:
     found: Storage = request.app.state.storage
     return found
@@ -29,4 +35,5 @@ async def storage(request: Request) -> Storage:
 
 ImageServiceDep = Annotated[ImageService, Depends(image_service)]
 GalleryDep = Annotated[Gallery, Depends(gallery)]
+ReportServiceDep = Annotated[ReportService, Depends(reports)]
 StorageDep = Annotated[Storage, Depends(storage)]

@@ -14,7 +14,7 @@ from common.http import open_service_client
 from common.mongo import open_database
 from common.settings import load_settings
 from common.stopping import on_stop_signal
-from image_service import internal_routes
+from image_service import internal_routes, report_routes
 from image_service.background import Job, at_work
 from image_service.changes import POLL_SECONDS, Changes
 from image_service.covers import Covers
@@ -26,6 +26,8 @@ from image_service.moves import Moves
 from image_service.places import Places
 from image_service.providers.stability import open_engine
 from image_service.recovery import Recovery
+from image_service.remains import Remains
+from image_service.reports import ReportService
 from image_service.routes import router, uploads
 from image_service.runner import GenerationRunner
 from image_service.service import ImageService
@@ -34,6 +36,7 @@ from image_service.storage.opening import open_storage
 from image_service.store.covers import EntitlementStore, QuotaStore
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
+from image_service.store.reports import ReportStore
 from image_service.tasks import GenerationTasks
 
 
@@ -61,7 +64,8 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
             generations = GenerationStore(database, owner=uuid4().hex, lease_seconds=settings.lease_seconds)
             images = ImageStore(database)
             quotas = QuotaStore(database)
-            for store in (generations, images, quotas):
+            reported = ReportStore(database)
+            for store in (generations, images, quotas, reported):
                 await store.ensure_indexes()
             signer = app.state.service_token_signer
             covers = Covers(
@@ -93,12 +97,15 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
                 coins_per_image=settings.coins_per_image,
                 max_wait_seconds=settings.max_wait_seconds,
             )
-            gallery = Gallery(images, storage)
+            reports = ReportService(reported, images, storage, reports_a_day=settings.reports_a_day)
+            remains = Remains(images, generations, reports, storage)
+            gallery = Gallery(images, storage, remains)
             app.state.database = database
             app.state.storage = storage
             app.state.gallery = gallery
+            app.state.reports = reports
             app.state.image_service = service
-            recovery = Recovery(generations, tasks, places, gallery)
+            recovery = Recovery(generations, tasks, places)
 
             def stop() -> None:
                 recovery.stop()
@@ -108,7 +115,8 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
                 Job(tasks.renew, settings.lease_seconds / 3),
                 Job(changes.poll, POLL_SECONDS),
                 Job(recovery.recover, settings.recovery_interval_seconds),
-                Job(recovery.purge, settings.recovery_interval_seconds),
+                Job(remains.purge, settings.recovery_interval_seconds),
+                Job(reports.keep_due, settings.recovery_interval_seconds),
             ):
                 # Told at once: the server ends this only when the last request has its answer.
                 with on_stop_signal(stop):
@@ -118,7 +126,7 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
 
     return create_service_app(
         settings,
-        routers=[router, uploads, internal_routes.router],
+        routers=[router, report_routes.router, uploads, internal_routes.router],
         lifespan=lifespan,
         description="Pictures: drawn, charged or covered, kept, listed and deleted.",
     )

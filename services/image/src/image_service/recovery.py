@@ -1,15 +1,12 @@
-"""Going on with what another process began, and removing what a delete left behind."""
+"""Going on with what another process began."""
 
 from common.logging import get_logger
-from image_service.gallery import Gallery
 from image_service.places import Places
 from image_service.run import Run
 from image_service.store.generations import GenerationStore
 from image_service.tasks import GenerationTasks
 
 logger = get_logger(__name__)
-
-MAX_A_ROUND = 100
 
 MAX_BEYOND = 32
 """Generations that only have to be charged or given back, and are taken over although every place is taken."""
@@ -18,11 +15,10 @@ MAX_BEYOND = 32
 class Recovery:
     """Works in every process at once: each stale generation is claimed by one of them."""
 
-    def __init__(self, generations: GenerationStore, tasks: GenerationTasks, places: Places, gallery: Gallery) -> None:
+    def __init__(self, generations: GenerationStore, tasks: GenerationTasks, places: Places) -> None:
         self._generations = generations
         self._tasks = tasks
         self._places = places
-        self._gallery = gallery
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -40,9 +36,3 @@ class Recovery:
             logger.warning("generation taken over", generation_id=generation.id, state=generation.state)
             self._places.take_over(generation.user_id)
             self._tasks.begin(Run(generation, is_takeover=True))
-
-    async def purge(self) -> None:
-        """Remove files of deleted pictures until none is left, or the storage fails again."""
-        for _ in range(MAX_A_ROUND):
-            if not await self._gallery.purge_one():
-                return

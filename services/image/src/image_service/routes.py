@@ -98,13 +98,11 @@ async def generate(
         fingerprint=fingerprint("generate", body),
     )
     marks = PictureMarks()
-    image_data = marks.next() if body.response_format == "base64" else None
-    read = [
-        GeneratedImageRead.of(image, url=await gallery.url(image), image_data=image_data) for image in delivery.images
-    ]
-    pictures = []
-    if image_data is not None:
-        pictures = [delivery.files.get(image.id) or await gallery.file(image) for image in delivery.images]
+    images, pictures, image_data = delivery.images, list[bytes](), None
+    if body.response_format == "base64":
+        images, pictures = await gallery.files_that_are_there(images, at_hand=delivery.files)
+        image_data = marks.next()
+    read = [GeneratedImageRead.of(image, urls=await gallery.urls(image), image_data=image_data) for image in images]
     headers = {REPLAYED_HEADER: "true"} if delivery.is_replay else {}
     return marks.response(GenerationRead.of(delivery.generation, read), pictures, headers)
 
@@ -113,8 +111,8 @@ async def generate(
 async def history(user: CurrentUserDep, query: PageQueryDep, gallery: GalleryDep) -> Envelope[HistoryRead]:
     """List the user's pictures, newest first, without their bytes."""
     images, pagination = await gallery.page(user.id, query)
-    urls = await asyncio.gather(*(gallery.url(image) for image in images))
-    read = [HistoryImageRead.of(image, url=url) for image, url in zip(images, urls, strict=True)]
+    urls = await asyncio.gather(*(gallery.urls(image) for image in images))
+    read = [HistoryImageRead.of(image, urls=each) for image, each in zip(images, urls, strict=True)]
     return ok(HistoryRead(images=read, pagination=pagination))
 
 
@@ -133,7 +131,7 @@ async def get_image(
     image = await gallery.get(user.id, image_id)
     marks = PictureMarks()
     pictures = [await gallery.file_if_there(image)] if include else []
-    read = FullImageRead.full(image, url=await gallery.url(image), image_data=marks.next() if include else None)
+    read = FullImageRead.full(image, urls=await gallery.urls(image), image_data=marks.next() if include else None)
     return marks.response(ImageRead(image=read), pictures, {})
 
 
@@ -150,7 +148,7 @@ async def delete_image(image_id: ImageId, user: CurrentUserDep, gallery: Gallery
     "/{name}",
     response_class=Response,
     responses={
-        200: {"content": {"image/png": {}}},
+        200: {"content": {"image/png": {}, "image/webp": {}}},
         **responses(NotFoundError, ValidationFailedError, StorageUnavailableError),
     },
 )
@@ -160,4 +158,9 @@ async def get_upload(name: str, request: Request, storage: StorageDep) -> Respon
     stored = await storage.find(name) if is_file(name) else None
     if stored is None:
         raise NotFoundError
-    return file_response(request, name, stored)
+    try:
+        return await file_response(request, name, stored)
+    except StorageUnavailableError:
+        if await storage.find(name) is None:  # deleted since
+            raise NotFoundError from None
+        raise

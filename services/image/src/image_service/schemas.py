@@ -7,11 +7,14 @@ from pydantic import AfterValidator, AliasChoices, Field, PlainSerializer
 from common.idempotency import IdempotencyKey
 from common.pagination import Pagination
 from common.schemas import ReadModel, RequestModel, Text, Timestamp
-from image_service.models import Generation, Image, Order, StylePreset
+from image_service.models import Generation, Image, ImageUrls, Order, StylePreset
 
 MAX_PROMPT_CHARACTERS = 10_000
 """Of any engine; what the configured one takes is in ``/options``."""
 MAX_SEED = 4_294_967_295
+
+THUMBNAIL = "A WebP of at most 256 pixels a side; null if there is none, or not yet"
+BLURHASH = "What to show until the picture is there, see https://blurha.sh; null if there is none, or not yet"
 
 
 def _prompt(text: str) -> str:
@@ -73,20 +76,20 @@ class GeneratedImageRead(ReadModel):
     id: str
     image_data: str | None = Field(description="`data:image/png;base64,…`, or null if only the address was asked for")
     image_url: str
-    thumbnail_url: str | None
-    blurhash: str | None
+    thumbnail_url: str | None = Field(description=THUMBNAIL)
+    blurhash: str | None = Field(description=BLURHASH)
     prompt: str
     seed: int
     created_at: Timestamp
 
     @classmethod
-    def of(cls, image: Image, *, url: str, image_data: str | None) -> "GeneratedImageRead":
+    def of(cls, image: Image, *, urls: ImageUrls, image_data: str | None) -> "GeneratedImageRead":
         return cls(
             id=image.id,
             image_data=image_data,
-            image_url=url,
-            thumbnail_url=None,
-            blurhash=None,
+            image_url=urls.image,
+            thumbnail_url=urls.thumbnail,
+            blurhash=image.blurhash,
             prompt=image.prompt,
             seed=image.seed,
             created_at=image.created_at,
@@ -133,8 +136,8 @@ class HistoryImageRead(ReadModel):
 
     id: str
     image_url: str
-    thumbnail_url: str | None
-    blurhash: str | None
+    thumbnail_url: str | None = Field(description=THUMBNAIL)
+    blurhash: str | None = Field(description=BLURHASH)
     prompt: str
     style_preset: StylePreset | None
     width: int
@@ -146,9 +149,9 @@ class HistoryImageRead(ReadModel):
     created_at: Timestamp
 
     @classmethod
-    def of(cls, image: Image, *, url: str) -> "HistoryImageRead":
+    def of(cls, image: Image, *, urls: ImageUrls) -> "HistoryImageRead":
         described = image.model_dump(include=set(cls.model_fields))
-        return cls.model_validate({**described, "image_url": url, "thumbnail_url": None, "blurhash": None})
+        return cls.model_validate({**described, "image_url": urls.image, "thumbnail_url": urls.thumbnail})
 
 
 class HistoryRead(ReadModel):
@@ -165,8 +168,8 @@ class FullImageRead(HistoryImageRead):
     image_data: str | None = Field(description="With `?include=imageData`, else null")
 
     @classmethod
-    def full(cls, image: Image, *, url: str, image_data: str | None) -> "FullImageRead":
-        listed = HistoryImageRead.of(image, url=url).model_dump()
+    def full(cls, image: Image, *, urls: ImageUrls, image_data: str | None) -> "FullImageRead":
+        listed = HistoryImageRead.of(image, urls=urls).model_dump()
         return cls.model_validate({**listed, "generation_id": image.generation_id, "image_data": image_data})
 
 

@@ -1,15 +1,17 @@
 """The ``images`` collection: one document a picture that was charged or covered; never its bytes."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.clock import utc_now
 from common.errors import ValidationFailedError
-from common.mongo import ASCENDING, DESCENDING, Database, Document, DuplicateKeyError
+from common.mongo import ASCENDING, DATABASE_UNAVAILABLE, DESCENDING, Database, Document, DuplicateKeyError
 from common.pagination import PageQuery, decode_cursor, encode_cursor
 from common.schemas import is_object_id
-from image_service.models import Image
+from image_service.models import DeletedImage, Image
+from image_service.store.albums import ADDED, DELETED, AlbumStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -19,27 +21,31 @@ class ImageStore:
     """Users' pictures.
 
     A deleted one leaves a mark under its id, without its prompt, so that no late repeat of the insert brings it back;
-    ``purge_at`` is there while its file may be.
+    ``purge_at`` is there while its files may be.
     """
 
     def __init__(self, database: Database) -> None:
         self._images = database["images"]
+        self._albums = AlbumStore(database)
 
     async def ensure_indexes(self) -> None:
         await self._images.create_index(
             [("user_id", ASCENDING), ("deleted", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)]
         )
         await self._images.create_index("purge_at", sparse=True)
+        await self._albums.ensure_indexes()
 
     async def add_all(self, images: Sequence[Image]) -> None:
-        """Insert the pictures of one generation; those already there, or deleted since, stay as they are."""
+        """Insert and count one user's pictures; those already there, or deleted since, stay as they are."""
         for image in images:
             document = image.model_dump()
             document["_id"] = document.pop("id")
             try:
-                await self._images.insert_one({**document, "deleted": False})
+                await self._images.insert_one({**document, "deleted": False, "tally": [ADDED]})
             except DuplicateKeyError:
                 continue
+        for user_id in {image.user_id for image in images}:
+            await self.total(user_id)
 
     async def find(self, user_id: str, image_id: str) -> Image | None:
         if not is_object_id(image_id):
@@ -54,8 +60,9 @@ class ImageStore:
         found = {document["_id"]: _to_image(document) for document in documents}
         return [found[image_id] for image_id in image_ids if image_id in found]
 
-    async def count(self, user_id: str) -> int:
-        return await self._images.count_documents({"user_id": user_id, "deleted": False})
+    async def total(self, user_id: str) -> int:
+        """Return how many pictures a user has."""
+        return await self._albums.total(user_id)
 
     async def page(self, user_id: str, query: PageQuery) -> tuple[list[Image], str | None]:
         """Return one page, newest first, and the cursor of the next one if there is one.
@@ -77,39 +84,53 @@ class ImageStore:
         last = images[-1]
         return images, encode_cursor((last.created_at - _EPOCH) // _MILLISECOND, last.id)
 
-    async def delete(self, user_id: str, image_id: str, *, retry_seconds: float) -> str | None:
-        """Take a picture out of every list at once; returns its file, or ``None`` if there is no such picture.
+    async def delete(self, user_id: str, image_id: str, *, retry_seconds: float) -> DeletedImage | None:
+        """Take a picture out of every list at once; returns what is left of it, ``None`` if there is no such picture.
 
         Args:
             user_id: Whose it must be.
             image_id: Which.
-            retry_seconds: After this long the file's removal is somebody else's to repeat.
+            retry_seconds: After this long the removal of its files is somebody else's to repeat.
         """
         if not is_object_id(image_id):
             return None
+        await self._albums.open(user_id)
         now = utc_now()
         document = await self._images.find_one_and_update(
             {"_id": image_id.lower(), "user_id": user_id, "deleted": False},
             {
+                "$push": {"tally": DELETED},
                 "$set": {"deleted": True, "deleted_at": now, "purge_at": now + timedelta(seconds=retry_seconds)},
                 "$unset": {"prompt": "", "negative_prompt": ""},
             },
         )
-        return None if document is None else str(document["file"])
+        deleted = None if document is None else _to_deleted(document)
+        if deleted is not None:
+            with suppress(*DATABASE_UNAVAILABLE):  # it is deleted all the same, and counted when somebody asks
+                await self.total(user_id)
+        return deleted
 
     async def set_purged(self, image_id: str) -> None:
-        """The picture's file is gone."""
-        await self._images.update_one({"_id": image_id.lower(), "deleted": True}, {"$unset": {"purge_at": ""}})
+        """Nothing of the picture is left."""
+        await self._images.update_one({"_id": image_id, "deleted": True}, {"$unset": {"purge_at": ""}})
 
-    async def claim_purge(self, *, retry_seconds: float) -> tuple[str, str] | None:
-        """Return id and file of one deleted picture whose file may still be there, and put off its next turn."""
+    async def claim_purge(self, *, retry_seconds: float) -> DeletedImage | None:
+        """Return one deleted picture of which something may be left, and put off its next turn."""
         now = utc_now()
         document = await self._images.find_one_and_update(
             {"purge_at": {"$lte": now}},
             {"$set": {"purge_at": now + timedelta(seconds=retry_seconds)}},
             sort=[("purge_at", ASCENDING)],
         )
-        return None if document is None else (document["_id"], document["file"])
+        return None if document is None else _to_deleted(document)
+
+    async def set_preview(self, image: Image, *, thumbnail: str, blurhash: str, width: int, height: int) -> bool:
+        """Give a picture its thumbnail; ``False`` if it has one by now, or is deleted."""
+        result = await self._images.update_one(
+            {"_id": image.id, "deleted": False, "thumbnail": None},
+            {"$set": {"thumbnail": thumbnail, "blurhash": blurhash, "width": width, "height": height}},
+        )
+        return result.matched_count == 1
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
@@ -122,3 +143,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, str]:
 
 def _to_image(document: Mapping[str, Any]) -> Image:
     return Image.model_validate({**document, "id": document["_id"]})
+
+
+def _to_deleted(document: Mapping[str, Any]) -> DeletedImage:
+    return DeletedImage.model_validate({**document, "id": document["_id"]})
