@@ -37,6 +37,7 @@ from image_service.store.covers import EntitlementStore, QuotaStore
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
 from image_service.store.reports import ReportStore
+from image_service.sweeping import sweeping
 from image_service.tasks import GenerationTasks
 
 
@@ -80,7 +81,8 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
                 waiting=settings.max_waiting_generations,
                 per_user=settings.max_generations_per_user,
             )
-            funds = Funds(CoinClient(coin, signer), covers)
+            coins = CoinClient(coin, signer)
+            funds = Funds(coins, covers)
             files = PictureFiles(storage)
             changes = Changes(generations)
             moves = Moves(generations, changes)
@@ -117,6 +119,7 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
                 Job(recovery.recover, settings.recovery_interval_seconds),
                 Job(remains.purge, settings.recovery_interval_seconds),
                 Job(reports.keep_due, settings.recovery_interval_seconds),
+                await sweeping(database, storage, images, gallery, coins, settings),
             ):
                 # Told at once: the server ends this only when the last request has its answer.
                 with on_stop_signal(stop):

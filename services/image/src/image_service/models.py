@@ -155,7 +155,7 @@ class Generation(Model):
     @property
     def coin_key(self) -> str:
         """The key under which the coins are held, captured or given back."""
-        return f"generation:{self.id}"
+        return coin_key_of(self.id)
 
     @property
     def price_coins(self) -> int:
@@ -202,6 +202,11 @@ class Image(Model):
     coins_used: int
     created_at: datetime
 
+    @property
+    def coin_key(self) -> str:
+        """The key under which its generation's coins were held and captured."""
+        return coin_key_of(self.generation_id)
+
 
 class ImageUrls(NamedTuple):
     """Addresses from which phones can load a picture's files."""
@@ -223,6 +228,10 @@ class DeletedImage(Model):
     def files(self) -> list[str]:
         """The names under which it lies in storage."""
         return [self.file] if self.thumbnail is None else [self.file, self.thumbnail]
+
+
+def coin_key_of(generation_id: str) -> str:
+    return f"generation:{generation_id}"
 
 
 def images_of(generation: Generation) -> list[Image]:

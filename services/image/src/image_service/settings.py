@@ -76,6 +76,11 @@ class Settings(ServiceSettings):
     storage_backend: Literal["local", "s3", "cloudinary"] = "local"
     uploads_dir: Path = Path(".data/uploads")
 
+    storage_sweep_seconds: float = Field(default=3600.0, gt=0)
+    """From one round through all files and pictures, to hold them against each other, to the next."""
+    storage_missing_hours: float = Field(default=24.0, gt=0)
+    """After how long without its file a picture is given up and refunded."""
+
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
     """Without these two the machine's own role is used."""
