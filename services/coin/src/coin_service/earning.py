@@ -6,37 +6,15 @@ order, so that one ad pays once; see ``ads.py``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 
-from coin_service.ads import AD_SOURCE, OpenAds
-from coin_service.errors import (
-    AmountTooLargeError,
-    EarnLimitReachedError,
-    UnknownSourceError,
-    VerificationRequiredError,
-)
+from coin_service.ads import AD_SOURCE
+from coin_service.errors import AmountTooLargeError, UnknownSourceError, VerificationRequiredError
 from coin_service.ledger import Ledger, Moved, Request
-from coin_service.models import Draft, Earned, Entry, OpenAd
+from coin_service.models import Draft, Entry
+from coin_service.quotas import Quota, SourceStanding
 from coin_service.settings import EarnRule
 from common.clock import utc_now
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Where the day of one source stands; in coins."""
-
-    limit: int
-    remaining: int
-    reset_seconds: int
-    """Until the next UTC midnight."""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Reset": str(self.reset_seconds),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,58 +26,6 @@ class Reward:
     """``entry`` itself, or the note that another call had been credited for the same."""
     replayed: bool
     quota: Quota
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """What one source gave a wallet so far."""
-
-    today: int
-    ready_at: datetime
-    """When its pause is over."""
-    quota: Quota
-    earned: Earned | None
-    open_ads: OpenAds
-    day: str
-    """Never earlier than that of the entry before: clocks differ, and a day that came again would start at 0."""
-
-    @classmethod
-    def of(
-        cls, last: Entry, source: str, rule: EarnRule, now: datetime, told_at: datetime | None = None
-    ) -> "_Standing":
-        earned = last.earned.get(source)
-        day = max(earned.day, _day(now)) if earned is not None else _day(now)
-        today = earned.coins if earned is not None and earned.day == day else 0
-        ready_at = earned.last_at + timedelta(seconds=rule.cooldown_seconds) if earned is not None else now
-        quota = Quota(rule.daily_limit, max(0, rule.daily_limit - today), _seconds_to_midnight(now))
-        return cls(today, ready_at, quota, earned, OpenAds.of(earned, told_at or now), day)
-
-    def credit(self, draft: Draft, source: str, ads: OpenAds, now: datetime) -> Draft:
-        """Complete the draft of a reward.
-
-        Raises:
-            EarnLimitReachedError: The day's limit would be passed.
-        """
-        remaining = self.quota.remaining - draft.amount
-        if remaining < 0:
-            raise _refusal("daily_limit", source, self.quota, wait_seconds=self.quota.reset_seconds)
-        earned = Earned(day=self.day, coins=self.today + draft.amount, last_at=now, open_ads=ads.listed)
-        return draft.model_copy(update={"source": source, "remaining_today": remaining, "earned": {source: earned}})
-
-    def settle(self, ad: OpenAd, key: str, *, fingerprint: str | None = None) -> Draft:
-        """Remember that this ad has been credited already, on the other side's word."""
-        ads = self.open_ads.without(ad).listed
-        earned = {AD_SOURCE: self.earned.model_copy(update={"open_ads": ads})} if self.earned is not None else {}
-        return Draft(
-            kind="note",
-            key=key,
-            amount=0,
-            source=AD_SOURCE,
-            reference=ad.key,
-            fingerprint=fingerprint,
-            remaining_today=self.quota.remaining,
-            earned=earned,
-        )
 
 
 class EarningService:
@@ -136,12 +62,12 @@ class EarningService:
 
         def reward(last: Entry) -> Draft:
             now = self._now()
-            standing = _Standing.of(last, source, rule, now)
+            standing = SourceStanding.of(last, source, rule, now)
             if source == AD_SOURCE and (told := standing.open_ads.first("callback")):
                 return standing.settle(told, request.key, fingerprint=request.fingerprint)
             if standing.ready_at > now and coins <= standing.quota.remaining:
                 seconds = (standing.ready_at - now).total_seconds()
-                raise _refusal("cooldown", source, standing.quota, wait_seconds=seconds)
+                raise standing.refusal("cooldown", source, wait_seconds=seconds)
             ads = standing.open_ads.adding("app", request.key, now) if source == AD_SOURCE else standing.open_ads
             draft = Draft(kind="credit", type="earn", key=request.key, amount=coins, fingerprint=request.fingerprint)
             return standing.credit(draft, source, ads, now)
@@ -174,7 +100,7 @@ class EarningService:
 
         def reward(last: Entry) -> Draft:
             now = self._now()
-            standing = _Standing.of(last, AD_SOURCE, rule, now, told_at)
+            standing = SourceStanding.of(last, AD_SOURCE, rule, now, told_at)
             if claimed := standing.open_ads.first("app"):
                 return standing.settle(claimed, key)
             ads = standing.open_ads.adding("callback", key, now)
@@ -197,19 +123,5 @@ class EarningService:
     async def _reward(self, moved: Moved, rule: EarnRule) -> Reward:
         made = moved.entry
         paid = await self._ledger.store.find_by_key(made.reference) if made.kind == "note" and made.reference else None
-        quota = Quota(rule.daily_limit, made.remaining_today or 0, _seconds_to_midnight(self._now()))
+        quota = Quota.of(rule, made.remaining_today or 0, self._now())
         return Reward(paid or made, made, moved.replayed, quota)
-
-
-def _refusal(limit: str, source: str, quota: Quota, *, wait_seconds: float) -> EarnLimitReachedError:
-    details = {"source": source, "limit": limit, "remainingToday": quota.remaining}
-    return EarnLimitReachedError(retry_after_seconds=wait_seconds, details=details, headers=quota.headers)
-
-
-def _day(moment: datetime) -> str:
-    return moment.astimezone(UTC).date().isoformat()
-
-
-def _seconds_to_midnight(now: datetime) -> int:
-    tomorrow = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
-    return max(1, int((tomorrow - now).total_seconds()))

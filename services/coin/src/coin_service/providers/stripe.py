@@ -5,7 +5,8 @@ import re
 from coin_service.errors import PaymentNotFoundError, PaymentProviderUnavailableError
 from coin_service.prices import Price
 from coin_service.providers import Payment, Purchase, Standing
-from coin_service.providers.stripe_api import CHARGE_ID, INTENT_ID, Charge, PaymentIntent, StripeApi
+from coin_service.providers.stripe_api import StripeApi
+from coin_service.providers.stripe_objects import CHARGE_ID, INTENT_ID, Charge, PaymentIntent
 
 USER_ID_METADATA = "user_id"
 COINS_METADATA = "coins"

@@ -1,19 +1,28 @@
-"""Stripe's API, as far as it is used here: what is asked, what must be in the answers."""
+"""Stripe's API, as far as it is used here: what is asked, and what an answer without success means."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from coin_service.errors import AmountNotPayableError, PaymentNotFoundError, PaymentProviderUnavailableError
 from coin_service.prices import Price
 from coin_service.providers.http import TransientError, is_refusal, parse, request_json, retrying
+from coin_service.providers.stripe_objects import (
+    INTENT_ID,
+    Answer,
+    BalanceTransaction,
+    Charge,
+    Dispute,
+    Disputes,
+    NewPaymentIntent,
+    Page,
+    PaymentIntent,
+    Refund,
+)
 from common.logging import get_logger
 
 logger = get_logger(__name__)
@@ -24,105 +33,7 @@ API_VERSION = "2026-10-28.endive"
 LISTED = 100
 """Most objects of one page of a list."""
 
-INTENT_ID = re.compile(r"pi_[A-Za-z0-9]{8,250}")
-CHARGE_ID = re.compile(r"(ch|py)_[A-Za-z0-9]{8,250}")
-
-DISMISSED_DISPUTES = ("won", "warning_needs_response", "warning_under_review", "warning_closed", "prevented")
-"""States of a dispute in which the money is here: it came back, or was only asked after."""
-
-DECIDED_DISPUTES = ("won", "lost", "warning_closed", "prevented")
-"""States of a dispute that are its last."""
-
-Minor = Annotated[int, Field(ge=0, le=10**12)]
-"""An amount in the currency's smallest unit."""
-
-
-class Answer(BaseModel):
-    """Any object of Stripe's."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    id: str
-
-
-class Charge(Answer):
-    object: Literal["charge"]
-    status: str
-    paid: bool
-    captured: bool
-    refunded: bool
-    disputed: bool
-    amount_captured: Minor
-    amount_refunded: Minor
-    currency: str
-    livemode: bool
-    metadata: dict[str, str] = {}
-    payment_intent: str | None = None
-
-    @property
-    def arrived(self) -> bool:
-        """The money came, whatever became of it since."""
-        return self.status == "succeeded" and self.paid and self.captured
-
-    @property
-    def kept(self) -> bool:
-        """The money is here, all of it."""
-        return self.arrived and not self.refunded and not self.disputed and self.amount_refunded == 0
-
-
-class PaymentIntent(Answer):
-    object: Literal["payment_intent"]
-    status: str
-    amount_received: Minor
-    currency: str
-    livemode: bool
-    metadata: dict[str, str] = {}
-    latest_charge: Charge | None
-
-
-class NewPaymentIntent(Answer):
-    """One that is yet to be paid; its secret lets an app pay it and is neither kept nor logged."""
-
-    object: Literal["payment_intent"]
-    amount: Minor
-    currency: str
-    livemode: bool
-    client_secret: SecretStr
-
-
-class BalanceTransaction(Answer):
-    object: Literal["balance_transaction"]
-    type: str
-    source: str | None
-
-
-class Refund(Answer):
-    charge: str | None = None
-    payment_intent: str | None = None
-
-
-class Dispute(Refund):
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disputes:
-    """All disputes of one charge."""
-
-    took: bool
-    """One of them took the money away, or may."""
-    undecided: bool
-    """One of them is open."""
-
-
 AnswerT = TypeVar("AnswerT", bound=Answer)
-
-
-class _List(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    data: list[dict[str, Any]]
-    has_more: bool = False
 
 
 class StripeApi:
@@ -192,14 +103,10 @@ class StripeApi:
         if not charge.disputed:
             return Disputes(took=False, undecided=False)
         try:
-            page = parse(_List, await self._ask("GET", "/v1/disputes", params={"charge": charge.id}))
+            page = parse(Page, await self._ask("GET", "/v1/disputes", params={"charge": charge.id}))
         except PaymentNotFoundError:
-            return Disputes(took=True, undecided=True)
-        states = [parse(Dispute, item).status for item in page.data]
-        return Disputes(
-            took=not states or any(state not in DISMISSED_DISPUTES for state in states),
-            undecided=not states or any(state not in DECIDED_DISPUTES for state in states),
-        )
+            return Disputes.of([])
+        return Disputes.of([parse(Dispute, item).status for item in page.data])
 
     async def returned_since(self, kind: Literal["refunds", "disputes"], since: datetime) -> list[Refund]:
         """List the refunds, or the disputes, made since then, newest first; time is bounded by the page."""
@@ -207,7 +114,7 @@ class StripeApi:
         parameters = {"created[gte]": str(int(since.timestamp())), "limit": str(LISTED)}
         while True:
             async with self.bounded():
-                page = parse(_List, await self._ask("GET", f"/v1/{kind}", params=parameters))
+                page = parse(Page, await self._ask("GET", f"/v1/{kind}", params=parameters))
             found += [parse(Refund, item) for item in page.data]
             if not page.has_more or not page.data:
                 return found
