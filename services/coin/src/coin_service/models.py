@@ -183,4 +183,4 @@ class Entry(Draft):
             "earned": {**(last.earned if last else {}), **draft.earned},
             "created_at": utc_now(),
         }
-        return cls.model_validate(dict(draft) | state)
+        return cls.model_validate(vars(draft) | state)
