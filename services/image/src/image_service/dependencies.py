@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from image_service.gallery import Gallery
+from image_service.providers import Provider
+from image_service.quotes import Quotes
 from image_service.reports import ReportService
 from image_service.service import ImageService
 from image_service.storage import Storage
@@ -33,7 +35,19 @@ async def storage(request: Request) -> Storage:
     return found
 
 
+async def provider(request: Request) -> Provider:
+    found: Provider = request.app.state.provider
+    return found
+
+
+async def quotes(request: Request) -> Quotes:
+    found: Quotes = request.app.state.quotes
+    return found
+
+
 ImageServiceDep = Annotated[ImageService, Depends(image_service)]
 GalleryDep = Annotated[Gallery, Depends(gallery)]
 ReportServiceDep = Annotated[ReportService, Depends(reports)]
 StorageDep = Annotated[Storage, Depends(storage)]
+ProviderDep = Annotated[Provider, Depends(provider)]
+QuotesDep = Annotated[Quotes, Depends(quotes)]

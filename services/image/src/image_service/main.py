@@ -14,7 +14,7 @@ from common.http import open_service_client
 from common.mongo import open_database
 from common.settings import load_settings
 from common.stopping import on_stop_signal
-from image_service import internal_routes, report_routes
+from image_service import internal_routes, options_routes, report_routes
 from image_service.background import Job, at_work
 from image_service.changes import POLL_SECONDS, Changes
 from image_service.covers import Covers
@@ -25,6 +25,7 @@ from image_service.gallery import Gallery
 from image_service.moves import Moves
 from image_service.places import Places
 from image_service.providers.stability import open_engine
+from image_service.quotes import Quotes
 from image_service.recovery import Recovery
 from image_service.remains import Remains
 from image_service.reports import ReportService
@@ -103,6 +104,8 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
             remains = Remains(images, generations, reports, storage)
             gallery = Gallery(images, storage, remains)
             app.state.database = database
+            app.state.provider = provider
+            app.state.quotes = Quotes(provider, coins, covers, coins_per_image=settings.coins_per_image)
             app.state.storage = storage
             app.state.gallery = gallery
             app.state.reports = reports
@@ -129,7 +132,7 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
 
     return create_service_app(
         settings,
-        routers=[router, report_routes.router, uploads, internal_routes.router],
+        routers=[router, options_routes.router, report_routes.router, uploads, internal_routes.router],
         lifespan=lifespan,
         description="Pictures: drawn, charged or covered, kept, listed and deleted.",
     )

@@ -24,12 +24,13 @@ from common.pagination import PageQueryDep
 from common.routing import json_router
 from common.schemas import Envelope, ok
 from image_service.answers import PictureMarks, file_response
-from image_service.dependencies import GalleryDep, ImageServiceDep, StorageDep
+from image_service.dependencies import GalleryDep, ImageServiceDep, ProviderDep, StorageDep
 from image_service.errors import (
     ChargePendingError,
     ContentRejectedError,
     GenerationFailedError,
     ImageNotFoundError,
+    PromptLanguageError,
     ProviderFailedError,
     ProviderTimeoutError,
     ProviderUnavailableError,
@@ -53,7 +54,7 @@ from image_service.storage import is_file
 class ImageIdConvertor(StringConvertor):
     """Anything but the names of the other routes, whose wrong methods are 405 and no unknown picture."""
 
-    regex = "(?!(?:generate|history)$)[^/]+"
+    regex = "(?!(?:generate|history|options|quote)$)[^/]+"
 
 
 register_url_convertor("image_id", ImageIdConvertor())
@@ -74,6 +75,7 @@ ImageId = Annotated[str, Path(description="Of `generate` or `history`")]
         RequestInProgressError,
         ValidationFailedError,
         IdempotencyKeyReusedError,
+        PromptLanguageError,
         TooManyGenerationsError,
         ProviderFailedError,
         UpstreamError,
@@ -88,12 +90,17 @@ ImageId = Annotated[str, Path(description="Of `generate` or `history`")]
     ),
 )
 async def generate(
-    body: GenerateRequest, user: CurrentUserDep, key: IdempotencyKeyDep, service: ImageServiceDep, gallery: GalleryDep
+    body: GenerateRequest,
+    user: CurrentUserDep,
+    key: IdempotencyKeyDep,
+    service: ImageServiceDep,
+    gallery: GalleryDep,
+    provider: ProviderDep,
 ) -> Response:
     """Draw the pictures of one order; costs coins for each delivered, unless a subscription covers them."""
     delivery = await service.generate(
         user.id,
-        body.to_order(),
+        body.to_order(cfg_scale=provider.capabilities.default_cfg_scale),
         key=chosen_key(key, body.idempotency_key),
         fingerprint=fingerprint("generate", body),
     )

@@ -56,7 +56,7 @@ class GenerateRequest(RequestModel):
     height: int = Field(default=1024, ge=1, description="Together with `width` one of the engine's sizes")
     samples: int = Field(default=1, ge=1, le=10, description="How many pictures; each is charged")
     steps: int = Field(default=30, ge=10, le=50)
-    cfg_scale: CfgScale = 7.0
+    cfg_scale: CfgScale = Field(default=7.0, description="Some engines have another default: see `/options`")
     negative_prompt: Annotated[Text, AfterValidator(_negative_prompt)] | None = Field(
         default=None, json_schema_extra={"maxLength": MAX_PROMPT_CHARACTERS}
     )
@@ -66,8 +66,12 @@ class GenerateRequest(RequestModel):
     )
     idempotency_key: IdempotencyKey | None = None
 
-    def to_order(self) -> Order:
-        return Order.model_validate(self.model_dump())
+    def to_order(self, *, cfg_scale: float | None) -> Order:
+        """Read it as an order; ``cfg_scale`` is the engine's own, for who does not name one."""
+        order = self.model_dump()
+        if cfg_scale is not None and "cfg_scale" not in self.model_fields_set:
+            order["cfg_scale"] = cfg_scale
+        return Order.model_validate(order)
 
 
 class GeneratedImageRead(ReadModel):
