@@ -1,0 +1,1 @@
+"""What operators do: ``python -m image_service.commands --help``."""
