@@ -55,16 +55,16 @@ async def test_after_the_days_number_it_is_coins(start: Start, subscriber: World
 
 async def test_the_days_number_is_exact_for_many_at_once(start: Start, subscriber: World, database: Database) -> None:
     async with start(subscription_daily_images=5) as one, start(subscription_daily_images=5) as two:
-        answers = await asyncio.gather(*(generate(client) for client in (one, two) * 6))
+        answers = await asyncio.gather(*(generate(client, key=str(n)) for n, client in enumerate((one, two) * 6)))
     assert sorted(answer["coinsUsed"] for answer in answers) == [0] * 5 + [10] * 7
     assert (subscriber.coin.balance, subscriber.coin.held) == (30, 0)
 
 
 async def test_what_was_not_delivered_is_not_counted(start: Start, subscriber: World, database: Database) -> None:
     async with start(subscription_daily_images=4) as client:
-        subscriber.engine.answers = [httpx.Response(500)]
+        subscriber.engine.answers = [httpx.Response(401)]
         failed = await client.post("/api/image/generate", json={"prompt": "a fox", "samples": 4})
-        assert failed.status_code == 503
+        assert failed.status_code == 502
         subscriber.engine.reasons = ["CONTENT_FILTERED"] * 3
         assert len((await generate(client, samples=4))["images"]) == 1
         subscriber.engine.reasons = []
@@ -72,7 +72,7 @@ async def test_what_was_not_delivered_is_not_counted(start: Start, subscriber: W
         assert (await generate(client))["coinsUsed"] == 10
     quota = await database["quotas"].find_one()
     assert quota is not None
-    assert (quota["used"], quota["reserved"]) == (4, {})
+    assert (quota["used"], set(quota["reserved"].values())) == (4, {0})
 
 
 async def test_a_repeat_is_counted_once(start: Start, subscriber: World, database: Database) -> None:
@@ -113,13 +113,36 @@ async def test_what_is_covered_does_not_wait_for_the_coin_service(client: httpx.
     assert (data["coinsUsed"], data["remainingCoins"]) == (0, None)
 
 
+DAY, ONE, TWO = "2025-07-01", "1" * 24, "2" * 24
+
+
 async def test_a_reservation_is_made_and_settled_once(database: Database, user_id: str) -> None:
     quotas = QuotaStore(database)
-    day, one, two = "2025-07-01", "1" * 24, "2" * 24
-    assert await quotas.reserve(user_id, day, one, 3, limit=5)
-    assert not await quotas.reserve(user_id, day, two, 3, limit=5)
+    assert await quotas.reserve(user_id, DAY, ONE, 3, limit=5)
+    assert await quotas.reserve(user_id, DAY, ONE, 3, limit=5), "again is the same"
+    assert not await quotas.reserve(user_id, DAY, TWO, 3, limit=5)
     for _ in range(3):
-        await quotas.settle(user_id, day, one, 3, delivered=1)
-        await quotas.settle(user_id, day, two, 3, delivered=0)
-    assert await quotas.reserve(user_id, day, two, 4, limit=5)
-    assert not await quotas.reserve(user_id, "2025-07-02", two, 6, limit=5)
+        await quotas.settle(user_id, DAY, ONE, delivered=1)
+    assert await quotas.reserve(user_id, DAY, TWO, 4, limit=5)
+    assert not await quotas.reserve(user_id, "2025-07-02", TWO, 6, limit=5)
+
+
+@pytest.mark.parametrize("delivered", [0, 1])
+async def test_a_reservation_that_comes_late_is_refused(database: Database, user_id: str, delivered: int) -> None:
+    quotas = QuotaStore(database)
+    if delivered:
+        assert await quotas.reserve(user_id, DAY, ONE, 3, limit=5)
+    await quotas.settle(user_id, DAY, ONE, delivered=delivered)
+    assert not await quotas.reserve(user_id, DAY, ONE, 3, limit=5)
+    assert not await quotas.find_reserved(user_id, DAY, ONE)
+    assert await quotas.reserve(user_id, DAY, TWO, 5 - delivered, limit=5)
+
+
+async def test_reservations_settled_while_they_are_made_leave_nothing(database: Database, user_id: str) -> None:
+    quotas = QuotaStore(database)
+    ids = [f"{n:024x}" for n in range(12)]
+    await asyncio.gather(
+        *(quotas.reserve(user_id, DAY, generation_id, 2, limit=9) for generation_id in ids * 2),
+        *(quotas.settle(user_id, DAY, generation_id, delivered=0) for generation_id in ids * 2),
+    )
+    assert await quotas.reserve(user_id, DAY, ONE, 9, limit=9), "all are settled, so that the whole day is left"

@@ -66,27 +66,32 @@ def vendor_error(status: int, name: str, **headers: str) -> httpx.Response:
 REQUEST = httpx.Request("POST", "http://engine.test")
 
 
+ONCE, AGAIN = 1, 3
+"""Calls of the engine: an order that it refuses is not sent again, one that it lost is."""
+
+
 @pytest.mark.parametrize(
-    ("answer", "status", "code"),
+    ("answer", "status", "code", "calls"),
     [
-        (vendor_error(401, "unauthorized"), 502, "provider_failed"),
-        (vendor_error(403, "permission_denied"), 502, "provider_failed"),
-        (vendor_error(404, "not_found"), 502, "provider_failed"),
-        (vendor_error(400, "bad_request"), 502, "provider_failed"),
-        (vendor_error(402, "payment_required"), 503, "provider_unavailable"),
-        (vendor_error(400, "insufficient_balance"), 503, "provider_unavailable"),
-        (vendor_error(429, "rate_limit_exceeded"), 503, "provider_unavailable"),
-        (vendor_error(500, "server_error"), 503, "provider_unavailable"),
-        (httpx.Response(503, text="<html>"), 503, "provider_unavailable"),
-        (httpx.Response(302, headers={"Location": "http://127.0.0.1:1/"}), 502, "provider_failed"),
-        (httpx.Response(200, text="<html>garbage</html>"), 502, "provider_failed"),
+        (vendor_error(401, "unauthorized"), 502, "provider_failed", ONCE),
+        (vendor_error(403, "permission_denied"), 502, "provider_failed", ONCE),
+        (vendor_error(404, "not_found"), 502, "provider_failed", ONCE),
+        (vendor_error(400, "bad_request"), 502, "provider_failed", ONCE),
+        (vendor_error(402, "payment_required"), 503, "provider_unavailable", ONCE),
+        (vendor_error(400, "insufficient_balance"), 503, "provider_unavailable", ONCE),
+        (vendor_error(429, "rate_limit_exceeded"), 503, "provider_unavailable", ONCE),
+        (httpx.Response(302, headers={"Location": "http://127.0.0.1:1/"}), 502, "provider_failed", ONCE),
         (
             httpx.Response(403, json={"id": "1", "name": "content_moderation", "errors": ["no"]}),
             403,
             "content_rejected",
+            ONCE,
         ),
-        (httpx.ReadError("reset", request=REQUEST), 502, "provider_failed"),
-        (httpx.ReadTimeout("slow", request=REQUEST), 504, "provider_timeout"),
+        (vendor_error(500, "server_error"), 503, "provider_unavailable", AGAIN),
+        (httpx.Response(503, text="<html>"), 503, "provider_unavailable", AGAIN),
+        (httpx.Response(200, text="<html>garbage</html>"), 502, "provider_failed", AGAIN),
+        (httpx.ReadError("reset", request=REQUEST), 502, "provider_failed", AGAIN),
+        (httpx.ReadTimeout("slow", request=REQUEST), 504, "provider_timeout", AGAIN),
     ],
 )
 async def test_the_engine_fails(
@@ -97,14 +102,29 @@ async def test_the_engine_fails(
     answer: httpx.Response | Exception,
     status: int,
     code: str,
+    calls: int,
 ) -> None:
-    world.engine.answers = [answer]
+    world.engine.answers = [answer] * calls
     response = await generate(client, key="k", samples=2)
     assert_failure(response, status, code)
     assert "vendor" not in response.text
     await assert_nothing_happened(client, world, database, uploads)
-    assert len(world.engine.orders) == 1, "an order that may have been read is not sent twice"
+    assert len(world.engine.orders) == calls
     assert (await generate(client, key="k", samples=2)).json()["data"]["coinsUsed"] == 20
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_what_the_engine_loses_is_ordered_again_and_charged_once(
+    client: httpx.AsyncClient, world: World, database: Database, uploads: Path, failures: int
+) -> None:
+    world.engine.answers = [vendor_error(500, "server_error"), httpx.ReadError("reset", request=REQUEST)][:failures]
+    response = await generate(client, samples=2)
+    assert response.json()["data"]["coinsUsed"] == 20
+    assert (world.coin.balance, world.coin.held, len(world.engine.orders)) == (80, 0, failures + 1)
+    document = await database["generations"].find_one()
+    assert document is not None
+    assert (document["attempts"], document["files"]) == (failures + 1, [])
+    assert len(files_in(uploads)) == 4, "two pictures and their thumbnails"
 
 
 async def test_an_account_that_is_gone_draws_nothing(
@@ -116,10 +136,14 @@ async def test_an_account_that_is_gone_draws_nothing(
     assert world.engine.orders == []
 
 
-async def test_the_vendors_retry_after_is_passed_on_within_reason(client: httpx.AsyncClient, world: World) -> None:
-    for said, told in (("7", "7"), ("0", "1"), ("99999", "300"), ("soon", "60"), ("-1", "60")):
-        world.engine.answers = [vendor_error(429, "rate_limit_exceeded", **{"Retry-After": said})]
-        assert (await generate(client)).headers["Retry-After"] == told
+async def test_a_short_wait_that_the_vendor_asks_for_is_waited(client: httpx.AsyncClient, world: World) -> None:
+    world.engine.answers = [vendor_error(429, "rate_limit_exceeded", **{"Retry-After": "1"})]
+    assert (await generate(client)).status_code == 200
+    assert len(world.engine.orders) == 2
+    world.engine.answers = [vendor_error(429, "rate_limit_exceeded", **{"Retry-After": "30"})]
+    refused = await generate(client)
+    assert_failure(refused, 503, "provider_unavailable")
+    assert refused.headers["Retry-After"] == "30"
 
 
 async def test_an_engine_that_is_away_was_asked_twice(
@@ -147,7 +171,7 @@ async def test_an_answer_that_drips(start: Start, world: World, database: Databa
             await asyncio.sleep(0.01)
 
     async with start(stability_timeout_seconds=0.3) as client:
-        world.engine.answers = [httpx.Response(200, stream=_Stream(drip()))]
+        world.engine.answers = [httpx.Response(200, stream=_Stream(drip())) for _ in range(AGAIN)]
         assert_failure(await generate(client), 504, "provider_timeout")
         await assert_nothing_happened(client, world, database, uploads)
 
@@ -159,7 +183,7 @@ async def test_an_answer_without_end(
         while True:
             yield b" " * 1024 * 1024
 
-    world.engine.answers = [httpx.Response(200, stream=_Stream(flood()))]
+    world.engine.answers = [httpx.Response(200, stream=_Stream(flood())) for _ in range(AGAIN)]
     assert_failure(await generate(client), 502, "provider_failed")
     await assert_nothing_happened(client, world, database, uploads)
 
@@ -272,9 +296,9 @@ async def test_no_hold_stays_open_when_the_coin_service_does_not_find_it(
 async def test_the_line_is_bounded(start: Start, world: World, database: Database) -> None:
     async with start(max_concurrent_generations=1, max_waiting_generations=1, max_wait_seconds=0.3) as client:
         world.engine.open.clear()
-        tasks = {asyncio.create_task(generate(client)) for _ in range(2)}
+        tasks = {asyncio.create_task(generate(client, key=key)) for key in ("1", "2")}
         await until(lambda: world.engine.orders and world.coin.held == 20)
-        assert_failure(await generate(client), 503, "too_busy")  # no place in the line
+        assert_failure(await generate(client, key="3"), 503, "too_busy")  # no place in the line
         refused, drawing = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         assert_failure(await refused.pop(), 503, "too_busy")  # its turn never came
         world.engine.open.set()
@@ -285,9 +309,9 @@ async def test_the_line_is_bounded(start: Start, world: World, database: Databas
 async def test_one_user_cannot_take_all_places(start: Start, world: World) -> None:
     async with start(max_generations_per_user=2) as client:
         world.engine.open.clear()
-        tasks = [asyncio.create_task(generate(client)) for _ in range(2)]
+        tasks = [asyncio.create_task(generate(client, key=key)) for key in ("1", "2")]
         await until(lambda: len(world.engine.orders) == 2)
-        refused = await generate(client)
+        refused = await generate(client, key="3")
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_generations")
         assert int(refused.headers["Retry-After"]) > 0
         world.engine.open.set()

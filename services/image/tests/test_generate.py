@@ -192,7 +192,7 @@ async def test_too_few_coins(client: httpx.AsyncClient, world: World) -> None:
 
 async def test_parallel_orders_never_spend_more_than_there_is(client: httpx.AsyncClient, world: World) -> None:
     world.coin.balance = 35
-    responses = await asyncio.gather(*(generate(client) for _ in range(8)))
+    responses = await asyncio.gather(*(generate(client, key=str(n)) for n in range(8)))
     assert sorted(response.status_code for response in responses) == [200] * 3 + [402] * 5
     assert (world.coin.balance, world.coin.held) == (5, 0)
     assert (await client.get("/api/image/history")).json()["data"]["pagination"]["total"] == 3

@@ -61,6 +61,7 @@ async def write(database: Any, user_id: str, state: State, cover: Cover | None, 
     ("state", "cover", "pictures", "decision", "coins"),
     [
         ("accepted", None, 0, "undecided", 0),
+        ("reserved", "coins", 0, "undecided", 0),
         ("drawing", "coins", 0, "undecided", 0),
         ("stored", "coins", 2, "capture", 20),
         ("succeeded", "coins", 1, "capture", 10),

@@ -14,9 +14,10 @@ from PIL import Image as Pillow
 
 from common.clock import utc_now
 from common.errors import error_body
-from common.mongo import new_id
+from common.mongo import Database, new_id
 from common.testing import FakeCoin
-from image_service.models import Image
+from image_service.models import Generation, Image, Order
+from image_service.store.generations import GenerationStore
 
 V2BETA_SIZE = (1216, 832)
 """Width and height of whatever v2beta draws here."""
@@ -39,6 +40,43 @@ def some_image(user_id: str, **fields: Any) -> Image:
         "steps": 30, "cfg_scale": 7.0, "seed": 1, "coins_used": 10, "created_at": utc_now(),
     }  # fmt: skip
     return Image(**(values | fields))
+
+
+FOX_ORDER = Order(
+    prompt="a red fox", negative_prompt=None, style_preset=None, width=1024, height=1024, samples=2, steps=30,
+    cfg_scale=7, seed=None,
+)  # fmt: skip
+
+
+def some_generation(user_id: str, **fields: Any) -> Generation:
+    """Return an order of two pictures, just accepted."""
+    values: dict[str, Any] = {
+        "id": new_id(), "user_id": user_id, "key": "k", "holds_key": True, "fingerprint": "f", "order": FOX_ORDER,
+        "coins_per_image": 10, "state": "accepted", "open": True, "created_at": utc_now(),
+    }  # fmt: skip
+    return Generation(**(values | fields))
+
+
+async def leave_behind(database: Database, user_id: str, *, stale: bool = True, **fields: Any) -> Generation:
+    """Write the record of an order whose process has died; with ``stale`` its lease has ended too."""
+    store = GenerationStore(database, owner="dead", lease_seconds=-1 if stale else 30)
+    await store.ensure_indexes()
+    if fields.get("state", "accepted") != "accepted":
+        fields = {"cover": "coins", "holds_key": fields["state"] != "voiding"} | fields
+    added = await store.add(some_generation(user_id, **fields))
+    assert added is not None, "another order is in its place"
+    return added
+
+
+async def until_ended(database: Database, generation_id: str, *, seconds: float = 15.0) -> dict[str, Any]:
+    """Return the record of an order once nobody has to work on it any more."""
+    async with asyncio.timeout(seconds):
+        while True:
+            document = await database["generations"].find_one({"_id": generation_id})
+            assert document is not None
+            if not document["open"]:
+                return document
+            await asyncio.sleep(0.02)
 
 
 def artifact(png: bytes, *, seed: int = 1, reason: str = "SUCCESS") -> dict[str, Any]:
