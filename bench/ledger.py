@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -24,22 +25,37 @@ SHORT = 100
 CHUNK = 20_000
 TOKEN_SECONDS = 10
 
+WARM_UP = 4
+"""Requests of each user that are not timed."""
+
 
 async def ledger(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
     """Show deducts and hold+capture at 1, 8 and 64 users, one wallet hit by 32 callers, and long histories."""
     users = [str(jwt.decode(token, options={"verify_signature": False})["sub"]) for token in tokens]
-    print("\nOne coin process over HTTP, beside one find and one insert from one client of MongoDB (raw)")
+    print("\nOne coin process over HTTP, beside the same operations of MongoDB from one client (raw):")
+    print("  deduct        find last, insert")
+    print("  hold+capture  find last, insert; find hold, find last, insert")
     for count in (1, 8, 64):
-        raw = (await _raw(mesh, count, seconds) + await _raw(mesh, count, seconds)) / 2
+        before, lines = await _raw(mesh, count, seconds), []
         for name, parts, request_of in (
             ("deduct", 1, _deducts(mesh, tokens[:count])),
             ("hold+capture", 2, _holds(mesh, users[:count])),
         ):
+            used = mesh.processor_seconds("coin")
             figures = await load.run(
-                mesh.url(COIN), request_of, connections=count, seconds=seconds, warm_up=4, parts=parts
+                mesh.url(COIN), request_of, connections=count, seconds=seconds, warm_up=WARM_UP, parts=parts
             )
-            ratio = figures.per_second * parts / raw
-            print(f"  {count:2} users  {name:12}  {figures}   raw {raw / parts:6.0f} /s   ratio {ratio:.2f}")
+            used = mesh.processor_seconds("coin") - used
+            operations = figures.requests + count * WARM_UP / parts
+            lines.append((name, figures, used / operations * 1e6))
+        # Before and after, so that what else the machine does weighs on both.
+        after = await _raw(mesh, count, seconds)
+        for (name, figures, microseconds), *around in zip(lines, before, after, strict=True):
+            raw = statistics.mean(around)
+            print(
+                f"  {count:2} users  {name:12}  {figures}   raw {raw:6.0f} /s   ratio {figures.per_second / raw:.2f}"
+                f"   processor {microseconds:5.0f} us"
+            )
     figures = await load.run(mesh.url(COIN), _deducts(mesh, tokens[:1]), connections=32, seconds=seconds)
     print(f"  32 callers on one wallet  {figures}")
     async with open_database(Address(SecretStr(mesh.mongo_uri), "pixelmint_coin")) as database:
@@ -47,13 +63,14 @@ async def ledger(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
     await _audit(mesh)
 
 
-async def _raw(mesh: Mesh, workers: int, seconds: float) -> float:
+async def _raw(mesh: Mesh, workers: int, seconds: float) -> list[float]:
+    """Return deducts and holds with their captures a second."""
     command = [sys.executable, str(Path(__file__).with_name("raw.py")), mesh.mongo_uri, str(workers), str(seconds)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise SystemExit("raw.py failed")
-    return float(output)
+    return [float(line) for line in output.split()]
 
 
 def _deducts(mesh: Mesh, tokens: Sequence[str]) -> load.RequestOf:

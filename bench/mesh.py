@@ -58,6 +58,11 @@ class Mesh:
                 tokens += await asyncio.gather(*(self.register(client) for _ in range(4)))
         return tokens[:count]
 
+    def processor_seconds(self, name: str) -> float:
+        """Processor time a process has used so far."""
+        times = psutil.Process(int((self.run_folder / f"{name}.pid").read_text())).cpu_times()
+        return times.user + times.system
+
     def resident_megabytes(self) -> dict[str, float]:
         """Resident memory of each process and its children."""
         figures = {}
