@@ -130,8 +130,8 @@ class Chain:
             carried = coins(self._entry, name)
             if carried < 0:
                 self._fault(name, f"is {carried}, less than nothing")
-            said = f"is {carried}, {expected} follows from the entries"
-            self._deviations.compare(name, carried - expected, said, follows=follows)
+            said = "is {}, {} follows from the entries"
+            self._deviations.compare(name, carried - expected, said, carried, expected, follows=follows)
 
     def _fault(self, rule: str, message: str) -> None:
         seq = self._entry.get("seq")

@@ -39,10 +39,15 @@ class Deviations:
         self._tell = tell
         self._known: dict[str, object] = {}
 
-    def compare(self, name: str, size: object, message: str, *, follows: bool = True, rule: str | None = None) -> None:
-        """Note how far off ``name`` is, 0 if it is not; without ``follows`` nothing is told."""
+    def compare(
+        self, name: str, size: object, message: str, *values: object, follows: bool, rule: str | None = None
+    ) -> None:
+        """Note how far off ``name`` is, 0 if it is not; without ``follows`` nothing is told.
+
+        The message is put together from its values only when it is told: this is asked of every entry, many times.
+        """
         if size == self._known.get(name, 0):
             return
         self._known[name] = size
         if size and follows:
-            self._tell(rule or name, message)
+            self._tell(rule or name, message.format(*values))

@@ -45,7 +45,7 @@ class Listing:
         }
         gaps = tuple(sorted((name, carried - expected) for name, (carried, expected) in differing.items()))
         said = ", ".join(f"{name} {carried} instead of {expected}" for name, (carried, expected) in differing.items())
-        self._deviations.compare("counts", gaps or 0, f"are wrong: {said}", follows=follows)
+        self._deviations.compare("counts", gaps or 0, "are wrong: {}", said, follows=follows)
         self._compare_positions(entry, follows=follows)
 
     def _compare_positions(self, entry: Document, *, follows: bool) -> None:
@@ -57,5 +57,5 @@ class Listing:
         whole, own = sum(self._counts.values()), self._counts[str(type_)]
         for name, label, expected in (("position", "position", whole), ("type_position", f"{type_} position", own)):
             carried = coins(entry, name)
-            said = f"{name} is {carried}, {expected} follows from the entries"
-            self._deviations.compare(label, carried - expected, said, follows=follows, rule="position")
+            gap, said = carried - expected, "{} is {}, {} follows from the entries"
+            self._deviations.compare(label, gap, said, name, carried, expected, follows=follows, rule="position")

@@ -25,10 +25,9 @@ class Rewards:
         for name in sorted({*carried, *self._earned}):
             found, expected = carried.get(name, ("", 0)), self._earned.get(name, ("", 0))
             gap = 0 if found == expected else (found[0] if found[0] != expected[0] else "", found[1] - expected[1])
-            said = (
-                f"{name} gave {found[1]} coins on {found[0]}, {expected[1]} on {expected[0]} follows from the entries"
-            )
-            self._deviations.compare(name, gap, said, follows=follows, rule="earned")
+            said = "{} gave {} coins on {}, {} on {} follows from the entries"
+            values = (name, found[1], found[0], expected[1], expected[0])
+            self._deviations.compare(name, gap, said, *values, follows=follows, rule="earned")
 
 
 def _earned_in(entry: Document) -> dict[str, tuple[str, int]]:
