@@ -1,11 +1,11 @@
 """How an entry gets into a wallet's chain, once, whatever else happens at the same time."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+from coin_service.attempts import MAX_PAUSE_SECONDS, Attempt
 from coin_service.models import Draft, Entry
 from coin_service.store import LedgerStore
 from common.clients.auth import AuthClient
@@ -27,10 +27,7 @@ MOVE_SECONDS = 8.0
 ACCOUNT_SECONDS = 5.0
 """How long auth may take, retries included, to say whether there is such an account."""
 
-MAX_PAUSE_SECONDS = 0.25
 OPENING_TRIES = 8
-BUSY_RETRIES = 20
-"""Collisions after which a warning is logged: something writes this wallet from many processes."""
 
 Rule = Callable[[Entry], Draft]
 """Given the wallet's last entry, what to add; raises a ``ServiceError`` to refuse."""
@@ -129,7 +126,7 @@ class Ledger:
             UpstreamTimeoutError: The database did not say whether the entry is in.
         """
         turn = self._turns.setdefault(user_id, asyncio.Lock())
-        attempt = _Attempt(entry_id=new_id(), look=look_first)
+        attempt = Attempt(entry_id=new_id(), look=look_first)
         try:
             async with asyncio.timeout(self._move_seconds), turn:
                 while True:
@@ -142,7 +139,7 @@ class Ledger:
             logger.error("no place found in the ledger", user_id=user_id, tries=attempt.tries, unsure=attempt.unsure)
             raise (UpstreamTimeoutError if attempt.unsure else ServiceUnavailableError) from error
 
-    async def _try(self, user_id: str, rule: Rule, find_done: FindDone, attempt: "_Attempt") -> Moved | None:
+    async def _try(self, user_id: str, rule: Rule, find_done: FindDone, attempt: Attempt) -> Moved | None:
         """Return ``None`` if it must be tried again."""
         try:
             if attempt.look and (done := await find_done()):
@@ -206,22 +203,3 @@ class Ledger:
             logger.info("wallet opened", user_id=user_id, coins=bonus)
             return opening
         return await self.store.find_last(user_id)
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """How far one operation has come."""
-
-    entry_id: str
-    look: bool
-    unsure: bool = False
-    """An insert is on the road or its answer was lost."""
-    lost_answer: bool = False
-    tries: int = 0
-
-    async def pause(self, user_id: str) -> None:
-        """Wait a random while, longer each time: full jitter, so that colliding writers part."""
-        self.tries += 1
-        if self.tries == BUSY_RETRIES:
-            logger.warning("wallet is contended", user_id=user_id)
-        await asyncio.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.002 * 2**self.tries)))  # noqa: S311 - jitter
