@@ -30,7 +30,7 @@ def breaker(clock: Clock) -> Breaker:
 
 async def fail(breaker: Breaker, *, times: int = 1, is_answered: bool = False) -> None:
     async def call() -> None:
-        async with breaker.attempt() as attempt:
+        async with breaker.attempt(object()) as attempt:
             if is_answered:
                 attempt.answered()
             raise _BrokenError
@@ -41,7 +41,7 @@ async def fail(breaker: Breaker, *, times: int = 1, is_answered: bool = False) -
 
 
 async def succeed(breaker: Breaker) -> None:
-    async with breaker.attempt():
+    async with breaker.attempt(object()):
         pass
 
 
@@ -55,6 +55,20 @@ async def test_it_opens_after_failures_in_a_row(breaker: Breaker) -> None:
     with pytest.raises(BreakerOpenError) as refused:
         await succeed(breaker)
     assert refused.value.seconds == 1
+
+
+async def test_one_order_that_fails_again_and_again_does_not_speak_for_the_others(breaker: Breaker) -> None:
+    async def call(order: str) -> None:
+        async with breaker.attempt(order):
+            raise _BrokenError
+
+    for order in ("a", "b", "c", "d", *"aabbccdd"):
+        with pytest.raises(_BrokenError):
+            await call(order)
+        assert breaker.seconds_left == 0
+    with pytest.raises(_BrokenError):
+        await call("e")
+    assert breaker.seconds_left == 1
 
 
 async def test_refusals_of_one_order_are_no_failures(breaker: Breaker) -> None:
@@ -90,7 +104,7 @@ async def test_one_probe_at_a_time_and_the_others_wait_for_it(breaker: Breaker, 
 
     async def call() -> None:
         nonlocal calls
-        async with breaker.attempt():
+        async with breaker.attempt(object()):
             calls += 1
             await answer.wait()
 
@@ -109,7 +123,7 @@ async def test_who_waited_for_a_probe_that_failed_is_refused(breaker: Breaker, c
     answer = asyncio.Event()
 
     async def probe() -> None:
-        async with breaker.attempt():
+        async with breaker.attempt(object()):
             await answer.wait()
             raise _BrokenError
 
@@ -140,7 +154,7 @@ async def test_calls_begun_before_say_nothing_of_what_came_after(breaker: Breake
     go = asyncio.Event()
 
     async def late(*, fails: bool) -> None:
-        async with breaker.attempt():
+        async with breaker.attempt(object()):
             await go.wait()
             if fails:
                 raise _BrokenError
@@ -157,5 +171,5 @@ async def test_calls_begun_before_say_nothing_of_what_came_after(breaker: Breake
 
 
 async def _forever(breaker: Breaker) -> None:
-    async with breaker.attempt():
+    async with breaker.attempt(object()):
         await asyncio.Event().wait()

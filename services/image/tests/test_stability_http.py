@@ -248,8 +248,11 @@ async def test_refusals_that_are_the_operators_do_not_open_it(wire: Wire, opened
 
 async def test_the_samples_of_one_order_all_wait_for_the_probe(wire: Wire, opened: Open) -> None:
     async with opened(CORE) as provider:
-        wire.answers = [refusal(500, "internal_error") for _ in range(5)]
-        await failure(provider, 5)
+        for _ in range(5):
+            provider.ensure_available()
+            wire.answers = [refusal(500, "internal_error")] * 3
+            await failure(provider, 3)
+        wire.answers = []
         async with asyncio.timeout(5):
             while not _is_available(provider):  # noqa: ASYNC110 - time is what is waited for
                 await asyncio.sleep(0.05)

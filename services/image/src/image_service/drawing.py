@@ -92,7 +92,9 @@ class Drawing:
                 files=[*generation.files, *names],
             )
             async with asyncio.timeout(run.seconds_left):
-                return await self._provider.draw(generation.order, on_picture=self._counter(run.generation))
+                return await self._provider.draw(
+                    generation.order, order_id=generation.id, on_picture=self._counter(run.generation)
+                )
 
     def _counter(self, generation: Generation) -> Callable[[], None]:
         """Return what is called for each picture; nobody waits for its being written down."""

@@ -26,7 +26,6 @@ class DrawnPicture:
 
 
 OnPicture = Callable[[], None]
-"""Called for each picture as it comes."""
 
 
 class Provider(Protocol):
@@ -56,8 +55,15 @@ class Provider(Protocol):
             ProviderUnavailableError: With the seconds until it is worth another try.
         """
 
-    async def draw(self, order: Order, *, on_picture: OnPicture | None = None) -> list[DrawnPicture]:
+    async def draw(
+        self, order: Order, *, order_id: str | None = None, on_picture: OnPicture | None = None
+    ) -> list[DrawnPicture]:
         """Draw up to ``order.samples`` pictures, at least one; those withheld or failed are left out.
 
         The engine bills each call and knows no keys: this sends the order once.
+
+        Args:
+            order: What to draw.
+            order_id: The same for each attempt at one order.
+            on_picture: Called for each picture as it comes.
         """

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 
 from common.logging import get_logger
@@ -10,7 +10,7 @@ from common.logging import get_logger
 logger = get_logger(__name__)
 
 FAILURES = 5
-"""In a row; then it opens."""
+"""Orders in a row that failed; then it opens. One that no engine can draw, repeated, does not speak for the others."""
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 30.0
@@ -48,7 +48,8 @@ class Breaker:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures = 0
+        self._failed: set[Hashable] = set()
+        """The orders that failed since one call was answered."""
         self._open_seconds = 0.0
         """Length of the present opening; 0 while closed."""
         self._open_until = 0.0
@@ -66,8 +67,8 @@ class Breaker:
         return max(0.0, self._open_until - self._clock())
 
     @asynccontextmanager
-    async def attempt(self) -> AsyncIterator[Attempt]:
-        """Make one call inside the block.
+    async def attempt(self, order: Hashable) -> AsyncIterator[Attempt]:
+        """Make one call of ``order`` inside the block.
 
         Raises:
             BreakerOpenError: It must not be made now.
@@ -82,29 +83,30 @@ class Breaker:
         try:
             yield attempt
         except Exception:
-            self._count(phase, is_answered=attempt.is_answered)
+            self._count(phase, order, is_answered=attempt.is_answered)
             raise
         except BaseException:  # called off from outside: says nothing about the engine
             self._end_probe(phase)
             raise
-        self._count(phase, is_answered=True)
+        self._count(phase, order, is_answered=True)
 
-    def _count(self, phase: int, *, is_answered: bool) -> None:
+    def _count(self, phase: int, order: Hashable, *, is_answered: bool) -> None:
         if phase != self._phase:
             return
         if is_answered:
-            self._failures = 0
+            self._failed.clear()
             if self._open_seconds:
                 self._close()
             return
-        self._failures += 1
-        if self._failures >= FAILURES:
+        self._failed.add(order)
+        if self._open_seconds or len(self._failed) >= FAILURES:
             self._open()
 
     def _open(self) -> None:
+        self._failed.clear()
         self._open_seconds = min(self._open_seconds * 2 or FIRST_SECONDS, LONGEST_SECONDS)
         self._open_until = self._clock() + self._open_seconds
-        logger.error("the engine keeps failing", failures=self._failures, seconds=self._open_seconds)
+        logger.error("the engine keeps failing", seconds=self._open_seconds)
         self._next_phase()
 
     def _close(self) -> None:

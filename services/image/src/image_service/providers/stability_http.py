@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -93,13 +93,14 @@ class StabilityHttp:
         if seconds > 0:
             raise _later(seconds)
 
-    async def call(self, call: Call, read: Callable[[Answer], ReadT]) -> ReadT:
+    async def call(self, call: Call, read: Callable[[Answer], ReadT], *, order: Hashable) -> ReadT:
         """Make one call and return what ``read`` makes of its answer.
 
         Args:
             call: What to send; it is sent once, unless no connection could be made.
             read: Blocking; runs in a thread. Raises ``ContentRejectedError``, or ``ProviderFailedError`` for what
                 cannot be used.
+            order: Which it is for; all calls of one order that fail count as one failure.
 
         Raises:
             ServiceError: Those of ``Provider.draw``.
@@ -108,7 +109,7 @@ class StabilityHttp:
         async with self._place():
             await self._keep_quiet()
             try:
-                async with self._breaker.attempt() as attempt:
+                async with self._breaker.attempt(order) as attempt:
                     return await self._make(call, read, attempt, deadline)
             except BreakerOpenError as error:
                 raise _later(error.seconds) from error

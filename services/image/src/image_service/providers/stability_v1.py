@@ -36,14 +36,18 @@ class StabilityV1:
     def ensure_available(self) -> None:
         self._http.ensure_available()
 
-    async def draw(self, order: Order, *, on_picture: OnPicture | None = None) -> list[DrawnPicture]:
+    async def draw(
+        self, order: Order, *, order_id: str | None = None, on_picture: OnPicture | None = None
+    ) -> list[DrawnPicture]:
         call = Call(
             f"/v1/generation/{self.capabilities.engine}/text-to-image",
             accept="application/json",
             max_bytes=order.samples * MAX_PICTURE_BYTES,
             json=_request(order),
         )
-        pictures = await self._http.call(call, lambda answer: read_pictures(answer.body, order))
+        pictures = await self._http.call(
+            call, lambda answer: read_pictures(answer.body, order), order=order_id or object()
+        )
         if on_picture is not None:
             for _ in pictures:
                 on_picture()

@@ -1,6 +1,7 @@
 """Stability's REST API v2beta, ``stable-image/generate``: one picture a call, so an order's calls run side by side."""
 
 import asyncio
+from collections.abc import Hashable
 
 from common.errors import ServiceError
 from common.logging import get_logger
@@ -37,9 +38,13 @@ class StabilityV2Beta:
     def ensure_available(self) -> None:
         self._http.ensure_available()
 
-    async def draw(self, order: Order, *, on_picture: OnPicture | None = None) -> list[DrawnPicture]:
+    async def draw(
+        self, order: Order, *, order_id: str | None = None, on_picture: OnPicture | None = None
+    ) -> list[DrawnPicture]:
+        counted_as = order_id or object()
+
         async def one(number: int) -> DrawnPicture:
-            picture = await self._draw(order, number)
+            picture = await self._draw(order, number, counted_as)
             if on_picture is not None:
                 on_picture()
             return picture
@@ -55,7 +60,7 @@ class StabilityV2Beta:
         # What went wrong by chance may go well next time; what was withheld would be again.
         raise next((error for error in errors if not isinstance(error, ContentRejectedError)), errors[0])
 
-    async def _draw(self, order: Order, number: int) -> DrawnPicture:
+    async def _draw(self, order: Order, number: int, counted_as: Hashable) -> DrawnPicture:
         engine = self.capabilities.engine
         path = SD3 if engine.startswith(SD3) else engine
         call = Call(
@@ -64,7 +69,7 @@ class StabilityV2Beta:
             max_bytes=MAX_PICTURE_BYTES,
             fields=self._fields(order, number),
         )
-        return await self._http.call(call, lambda answer: _read(answer, self.capabilities.max_seed))
+        return await self._http.call(call, lambda answer: _read(answer, self.capabilities.max_seed), order=counted_as)
 
     def _fields(self, order: Order, number: int) -> dict[str, str]:
         """Write picture ``number`` of an order as the form's fields."""
