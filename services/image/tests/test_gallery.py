@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from common.clock import utc_now
 from common.mongo import Database
-from common.pagination import PageQuery, encode_cursor
+from common.pagination import encode_cursor
 from common.testing import user_headers
 from image_service.marks import DIGITAL_SOURCE_TYPE
 from image_service.store.images import ImageStore
@@ -184,30 +184,6 @@ async def test_a_late_repeat_of_the_insert_changes_nothing(database: Database, u
     await store.add_all([image])
     assert await store.total(user_id) == 0
     assert await store.find(user_id, image.id) is None
-
-
-async def test_every_query_goes_by_an_index(database: Database, user_id: str) -> None:
-    store = ImageStore(database)
-    await store.ensure_indexes()
-    await store.add_all([some_image(user_id, created_at=utc_now() + timedelta(seconds=n)) for n in range(30)])
-    await database.command("profile", 2)
-    images, cursor = await store.page(user_id, PageQuery(limit=10))
-    await store.page(user_id, PageQuery(limit=10, cursor=cursor))
-    await store.total(user_id)
-    await store.delete(user_id, images[0].id, retry_seconds=0)
-    assert await store.claim_purge(retry_seconds=60) is not None
-    await database.command("profile", 0)
-    looked_at = [
-        entry
-        async for entry in database["system.profile"].find({"ns": f"{database.name}.images"})
-        if "planSummary" in entry
-    ]
-    assert len(looked_at) >= 7
-    for entry in looked_at:
-        assert "COLLSCAN" not in entry["planSummary"]
-        assert not entry.get("hasSortStage")
-        assert entry["docsExamined"] <= 12
-        assert entry["keysExamined"] <= 31
 
 
 async def test_base64_of_every_length_is_right(client: httpx.AsyncClient, database: Database, uploads: Path) -> None:

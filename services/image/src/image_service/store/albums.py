@@ -40,7 +40,8 @@ class AlbumStore:
 
     A picture is written together with what it means for the total: ``tally`` holds ``+`` when it is inserted, and ``-``
     is added when it is deleted. These events never come twice. Whoever passes by counts all of a user's: adds them to
-    the total in one compare-and-set that also notes which they were, then takes them off the pictures.
+    the total in one compare-and-set that also notes which they were, then takes them off the pictures. A picture with
+    events has its user's id in ``uncounted`` too, by which it is found: no other index fits that question.
 
     No event is lost, since it stays on its picture until it is counted; none is counted twice, however late a paused
     process wakes: the album is read before the pictures, so any event that was counted after that reading has made a
@@ -52,9 +53,7 @@ class AlbumStore:
         self._images = database["images"]
 
     async def ensure_indexes(self) -> None:
-        await self._images.create_index(
-            "user_id", name="uncounted", partialFilterExpression={"tally.0": {"$exists": True}}
-        )
+        await self._images.create_index("uncounted", sparse=True)
 
     async def total(self, user_id: str) -> int:
         """Count what is not counted yet; two reads if that is nothing."""
@@ -98,8 +97,8 @@ class AlbumStore:
 
     async def _events(self, user_id: str) -> set[str]:
         """Return the user's events that are still on their pictures, up to about ``MAX_EVENTS``."""
-        waiting = self._images.find({"user_id": user_id, "tally.0": {"$exists": True}}, {"tally": 1})
-        documents = await waiting.limit(MAX_EVENTS).to_list(None)
+        waiting = self._images.find({"uncounted": user_id}, {"tally": 1}).limit(MAX_EVENTS)
+        documents = await waiting.to_list(None)
         return {sign + document["_id"] for document in documents for sign in document["tally"]}
 
     async def _count(self, album: Album, events: Group[str]) -> bool:
@@ -114,7 +113,13 @@ class AlbumStore:
         for sign in (ADDED, DELETED):
             image_ids = [event[1:] for event in events if event[0] == sign]
             if image_ids:
-                await self._images.update_many({"_id": {"$in": image_ids}}, {"$pull": {"tally": sign}})
+                await self._images.update_many(
+                    {"_id": {"$in": image_ids}},
+                    [
+                        {"$set": {"tally": {"$setDifference": ["$tally", [sign]]}}},
+                        {"$set": {"uncounted": {"$cond": [{"$eq": ["$tally", []]}, "$$REMOVE", "$uncounted"]}}},
+                    ],
+                )
 
 
 def _sum(events: Group[str]) -> int:

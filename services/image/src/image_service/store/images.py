@@ -41,7 +41,9 @@ class ImageStore:
             document = image.model_dump()
             document["_id"] = document.pop("id")
             try:
-                await self._images.insert_one({**document, "deleted": False, "tally": [ADDED]})
+                await self._images.insert_one(
+                    {**document, "deleted": False, "tally": [ADDED], "uncounted": image.user_id}
+                )
             except DuplicateKeyError:
                 continue
         for user_id in {image.user_id for image in images}:
@@ -100,7 +102,12 @@ class ImageStore:
             {"_id": image_id.lower(), "user_id": user_id, "deleted": False},
             {
                 "$push": {"tally": DELETED},
-                "$set": {"deleted": True, "deleted_at": now, "purge_at": now + timedelta(seconds=retry_seconds)},
+                "$set": {
+                    "deleted": True,
+                    "deleted_at": now,
+                    "purge_at": now + timedelta(seconds=retry_seconds),
+                    "uncounted": user_id,
+                },
                 "$unset": {"prompt": "", "negative_prompt": ""},
             },
         )
