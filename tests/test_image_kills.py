@@ -38,7 +38,10 @@ ENGINE_CALLS = 3
 ENDED_SECONDS = 60.0
 """Two seconds on a quiet machine: the lease, and a look for leases that have run out."""
 
-HURRIED = {"LEASE_SECONDS": "1", "RECOVERY_INTERVAL_SECONDS": "0.5", "LOG_LEVEL": "WARNING"}
+TRIES = 3
+"""At one place: on a busy machine a process may be taken for dead before it comes there."""
+
+HURRIED = {"LEASE_SECONDS": "1.5", "RECOVERY_INTERVAL_SECONDS": "0.5", "LOG_LEVEL": "WARNING"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ GOOD = (STATES["accepted"], STATES["drawing"], ENGINE, STATES["stored"], STATES[
 
 KINDS = (
     Kind("paid with coins", steps=(*GOOD, HOLD, CAPTURE)),
-    Kind("covered by a subscription", is_covered=True, steps=(*GOOD, "database quotas: update")),
+    Kind("covered by a subscription", is_covered=True, steps=(*GOOD, "database quotas")),
     Kind("partly withheld", "[sandbox:filtered-1]", samples=2, steps=(*GOOD, HOLD, CAPTURE)),
     Kind(
         "refused by the engine",
@@ -121,34 +124,45 @@ async def test_an_order_ends_as_it_must_wherever_image_is_killed(
     files_before = set(os.listdir(uploads))
     turns = asyncio.Semaphore(AT_ONCE)
 
+    cases = []
+
     async def one(step: Step | None, is_after: bool = False) -> Case:
         async with turns:
-            phone = await new_phone()
-            if kind.is_covered:
-                await subscribe(phone)
-            mark, key = uuid4().hex, uuid4().hex
-            case = Case(phone, kind, mark, key, Assassin({phone.account.id.encode(), mark.encode()}, step, is_after))
-            await killed_over(case, image_environment, tmp_path)
-            await check(case, sandbox, image_environment)
-            return case
+            for _ in range(TRIES):
+                phone = await new_phone()
+                if kind.is_covered:
+                    await subscribe(phone)
+                mark, key = uuid4().hex, uuid4().hex
+                assassin = Assassin({phone.account.id.encode(), mark.encode()}, step, is_after)
+                cases.append(case := Case(phone, kind, mark, key, assassin))
+                await order_from_victim(case, image_environment, tmp_path)
+                await check(case, sandbox, image_environment)
+                if assassin.has_struck or step is None:
+                    return case
+        raise AssertionError(f"{place_of(case)}: never came")
 
-    undisturbed = await one(None)
-    steps = undisturbed.assassin.steps
-    assert {str(step) for step in steps} >= set(kind.steps), [str(step) for step in steps]
+    steps = (await one(None)).assassin.steps
+    for name in kind.steps:
+        assert any(str(step).startswith(name) for step in steps), (name, [str(step) for step in steps])
     places = [(step, is_after) for step in steps for is_after in (False, True)]
-    cases = await asyncio.gather(*(one(*place) for place in places))
+    await asyncio.gather(*(one(*place) for place in places))
 
     print(f"{len(places)} kills: {', '.join(str(step) for step in steps)}")  # noqa: T201 - where it was killed
-    named = {name for case in [undisturbed, *cases] for name in await files_of(case.phone)}
+    named = {name for case in cases for name in await files_of(case.phone)}
+
+    def files() -> set[str]:
+        return set(os.listdir(uploads)) - files_before
 
     async def nothing_else_is_there() -> bool:
-        return set(os.listdir(uploads)) - files_before == named
+        return files() == named
 
-    await until(nothing_else_is_there, "no file is there but those of pictures", seconds=ENDED_SECONDS)
+    with contextlib.suppress(AssertionError):  # the last line says which
+        await until(nothing_else_is_there, "no file is there but those of pictures", seconds=ENDED_SECONDS)
+    assert files() == named
 
 
-async def killed_over(case: Case, environment: dict[str, str], folder: Path) -> None:
-    """Order from a process that is killed at the place in question; without one it must answer as it should."""
+async def order_from_victim(case: Case, environment: dict[str, str], folder: Path) -> None:
+    """Order from a process that is killed at the place in question."""
     assassin = case.assassin
     async with watched(environment, assassin) as changed:
         victim = Victim(changed, free_port(), folder / f"{case.mark}.log")
@@ -158,7 +172,6 @@ async def killed_over(case: Case, environment: dict[str, str], folder: Path) -> 
             await case.order_from(victim)
         finally:
             await asyncio.to_thread(victim.kill)
-    assert assassin.has_struck == (assassin.target is not None), f"{place_of(case)}: never came"
 
 
 async def check(case: Case, sandbox: Sandbox, environment: dict[str, str]) -> None:

@@ -59,11 +59,11 @@ class Phase:
     mongo_rate: float = 0.004
     rates: Mapping[str, float] = field(default_factory=dict)
     death_rate: float = 0.0
-    engine_every_seconds: float = 1.0
+    engine_every_seconds: float = 2.0
 
 
 PHASES = (
-    Phase("everything at once", 0.3, EVERYBODY, 2.0),
+    Phase("everything at once", 0.3, EVERYBODY, 1.5),
     Phase(
         "deaths at a message",
         0.25,
@@ -71,19 +71,19 @@ PHASES = (
         8.0,
         http_rate=0.01,
         mongo_rate=0.002,
-        death_rate=0.004,
-        engine_every_seconds=2.0,
+        death_rate=0.015,
+        engine_every_seconds=4.0,
     ),
     Phase(
         "pauses beyond the lease",
         0.2,
         {"image": 3, "image-2": 3, "coin": 1},
-        1.2,
+        2.0,
         pauses=1.0,
         pause_seconds=(LEASE_SECONDS * 0.8, LEASE_SECONDS * 3),
         http_rate=0.01,
         mongo_rate=0.002,
-        engine_every_seconds=3.0,
+        engine_every_seconds=4.0,
     ),
     Phase(
         "lost and late messages to coin",
@@ -92,7 +92,7 @@ PHASES = (
         8.0,
         http_rate=0.01,
         rates={"image>coin": 0.4},
-        engine_every_seconds=3.0,
+        engine_every_seconds=4.0,
     ),
     Phase("the database dies", 0.1, {"mongod": 1}, 5.0, pauses=0.4, cuts=0.0),
 )

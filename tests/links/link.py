@@ -16,6 +16,9 @@ LIMIT_BYTES = 1 << 20
 """Of one line of a head; bodies may be of any size."""
 
 CONNECT_SECONDS = 1.0
+ACCEPTING_TURNS = 3
+"""Of the loop, until what was accepted a moment ago is a conversation that can be broken."""
+
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -84,8 +87,9 @@ class Link:
             yield self
         finally:
             server.close()
-            await self.cut_all()
-            await server.wait_closed()
+            for _ in range(ACCEPTING_TURNS):
+                await asyncio.sleep(0)
+                await self.cut_all()
 
     async def cut_all(self) -> None:
         """Break every conversation that goes on now."""

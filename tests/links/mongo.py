@@ -83,10 +83,12 @@ def _name_of(content: bytes) -> str | None:
     if verb not in WRITES:
         return None
     written = command.get("update") if verb == "findAndModify" else command.get("updates", command.get("documents"))
-    states = list(dict.fromkeys(_states(written)))
-    if command[verb] == "generations" and not states:
-        return None if _touches_lease_alone(written) else f"generations: {verb}"
-    return f"{command[verb]}: {', '.join(states) or verb}"
+    steps = list(dict.fromkeys(_states(written)))
+    if command[verb] == "generations" and not steps and written is not None:
+        steps = sorted(_fields(written) - {"lease", "version"})
+        if not steps:
+            return None  # it only shows life or claims: no step of a generation
+    return f"{command[verb]}: {', '.join(steps) or verb}"
 
 
 def command_of(content: bytes) -> dict[str, Any]:
@@ -126,12 +128,9 @@ def _states(value: Any) -> list[str]:
     return found
 
 
-def _touches_lease_alone(value: Any) -> bool:
-    """Whether a write only shows life or claims: it is no step of a generation."""
-    fields: set[str] = set()
-    for change in _changes(value):
-        fields |= {name.partition(".")[0] for name in change}
-    return bool(fields) and fields <= {"lease", "version"}
+def _fields(value: Any) -> set[str]:
+    """Find the names of all fields that are changed."""
+    return {name.partition(".")[0] for change in _changes(value) for name in change}
 
 
 def _changes(value: Any) -> list[dict[str, Any]]:
