@@ -9,7 +9,7 @@ from image_service.gallery import Gallery
 from image_service.models import Image
 from image_service.png import checked
 from image_service.storage import Storage
-from image_service.storage_metrics import ILL_PAGES, MISSING
+from image_service.storage_metrics import ILL_PAGES
 from image_service.store.missing import MissingStore
 
 logger = get_logger(__name__)
@@ -44,7 +44,6 @@ class MissingFiles:
         images = await self._missing.page(after, limit=PAGE_PICTURES)
         if images:
             await self._look_for(images)
-        MISSING.set(await self._missing.count())
         return images[-1].id if len(images) == PAGE_PICTURES else None
 
     async def _look_for(self, images: Sequence[Image]) -> None:

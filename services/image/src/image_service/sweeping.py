@@ -9,6 +9,7 @@ from image_service.missing_files import MissingFiles
 from image_service.orphan_files import OrphanFiles
 from image_service.settings import Settings
 from image_service.storage import Storage
+from image_service.storage_metrics import MISSING
 from image_service.storage_sweeper import POLL_SECONDS, StorageSweeper, Work
 from image_service.store.images import ImageStore
 from image_service.store.known_files import KnownFiles
@@ -29,4 +30,10 @@ async def sweeping(
         LostPictures(storage, missing, images, coins, missing_hours=settings.storage_missing_hours),
     ]
     sweeper = StorageSweeper(SweepStore(database), works, interval_seconds=settings.storage_sweep_seconds)
-    return Job(sweeper.sweep, min(POLL_SECONDS, settings.storage_sweep_seconds))
+
+    async def sweep() -> None:
+        await sweeper.sweep()
+        # By every process, whichever of them found it out.
+        MISSING.set(await missing.count())
+
+    return Job(sweep, min(POLL_SECONDS, settings.storage_sweep_seconds))
