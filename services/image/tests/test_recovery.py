@@ -19,7 +19,7 @@ from image_service.providers import DrawnPicture
 from image_service.storage.local import LocalStorage
 from image_service.store.covers import QuotaStore
 from image_service.store.generations import GenerationStore
-from image_service.testing import World, draw_png, leave_behind, until_ended
+from image_service.testing import World, draw_png, leave_behind, until, until_ended
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 SOON = {"recovery_interval_seconds": 0.05}
@@ -199,9 +199,7 @@ async def test_two_processes_take_over_many_and_end_each_once(
     world.engine.open.clear()
     hurry: dict[str, Any] = {"max_concurrent_generations": 2, "max_waiting_generations": 4, **SOON}
     async with start(**hurry), start(**hurry):
-        deadline = asyncio.get_running_loop().time() + 10
-        while len(world.engine.orders) < 4 and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(world.engine.orders) >= 4)
         await asyncio.sleep(0.3)  # time enough for one more, if there were to be one
         assert len(world.engine.orders) == 4, "each process keeps to its own places"
         world.engine.open.set()

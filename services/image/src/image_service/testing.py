@@ -64,7 +64,8 @@ async def leave_behind(database: Database, user_id: str, *, stale: bool = True, 
     if fields.get("state", "accepted") != "accepted":
         fields = {"cover": "coins", "holds_key": fields["state"] != "voiding"} | fields
     added = await store.add(some_generation(user_id, **fields))
-    assert added is not None, "another order is in its place"
+    if added is None:
+        raise LookupError("another order is in its place")
     return added
 
 
@@ -73,10 +74,18 @@ async def until_ended(database: Database, generation_id: str, *, seconds: float 
     async with asyncio.timeout(seconds):
         while True:
             document = await database["generations"].find_one({"_id": generation_id})
-            assert document is not None
-            if not document["open"]:
+            if document is not None and not document["open"]:
                 return document
             await asyncio.sleep(0.02)
+
+
+async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
+    """Wait for a condition that nothing tells of."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError("it never came true")
+        await asyncio.sleep(0.01)
 
 
 def artifact(png: bytes, *, seed: int = 1, reason: str = "SUCCESS") -> dict[str, Any]:
