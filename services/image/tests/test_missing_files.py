@@ -216,8 +216,11 @@ async def test_while_coin_is_away_nothing_is_taken_out(album: Album) -> None:
 async def test_what_cannot_be_paid_back_stays_for_somebody_to_look_at(album: Album) -> None:
     image = await album.lose(await album.add())
     album.coin.fail_next = [RefundTooLargeError()]
-    await album.giver().sweep(None)
+    for _ in range(2):
+        await album.giver().sweep(None)
     assert await album.images.find(USER, image.id) is not None
+    assert (await album.record(image))["refund_refused"] == "refund_too_large"
+    assert await album.missing.count() == 1, "the alarm stays"
 
 
 async def test_one_whose_account_is_gone_is_taken_out(album: Album) -> None:

@@ -70,6 +70,7 @@ class LostPictures:
         except (HoldNotFoundError, HoldNotCapturedError, HoldResolvedError, RefundTooLargeError) as error:
             # Paid for and not taken, or given back twice: somebody must look into it before the picture goes.
             logger.critical("a lost picture cannot be refunded", image_id=image.id, key=image.coin_key, code=error.code)
+            await self._missing.set_refused(image.id, error.code)
             return False
         await self._missing.set_refunded(image.id, image.coins_used)
         return True

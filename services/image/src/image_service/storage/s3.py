@@ -1,8 +1,8 @@
 """Pictures in an S3 bucket; importing this loads botocore, so only who needs it does."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -74,14 +74,13 @@ class S3Storage:
         """
         if not self._is_self_hosted:
             return
-        try:
-            await self._client.head_bucket(Bucket=self._bucket)
-        except ClientError as error:
-            if _code(error) not in MISSING:
-                raise _unavailable(error) from error
-            await self._make_bucket()
-        except FAILURES as error:
-            raise _unavailable(error) from error
+        with _told():
+            try:
+                await self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _code(error) not in MISSING:
+                    raise
+                await self._make_bucket()
 
     async def _make_bucket(self) -> None:
         try:
@@ -89,7 +88,7 @@ class S3Storage:
         except ClientError as error:
             # Another process may have been quicker.
             if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                raise _unavailable(error) from error
+                raise
 
     async def put(self, file: str, data: bytes) -> None:
         key = checked(file)
@@ -99,52 +98,43 @@ class S3Storage:
             "ContentDisposition": "inline",
             **self._acl,
         }
-        try:
+        with _told():
             async with asyncio.timeout(PUT_SECONDS):
                 if len(data) > PART_BYTES:
                     await put_in_parts(self._client, data, bucket=self._bucket, key=key, properties=properties)
                 else:
                     await self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **properties)
-        except FAILURES as error:
-            raise _unavailable(error) from error
 
     async def find(self, file: str) -> S3File | None:
         key = checked(file)
-        try:
-            answer = await self._client.head_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if _code(error) in MISSING:
-                return None
-            raise _unavailable(error) from error
-        except FAILURES as error:
-            raise _unavailable(error) from error
+        with _told():
+            try:
+                answer = await self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if _code(error) in MISSING:
+                    return None
+                raise
         return S3File(self, key, int(answer["ContentLength"]))
 
     async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes of an object from ``start`` to just before ``stop``."""
         if start >= stop:
             return
-        try:
+        with _told():
             answer = await self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
             async with answer["Body"] as body:
                 async for chunk in body.content.iter_chunked(CHUNK_BYTES):
                     yield chunk
-        except FAILURES as error:
-            raise _unavailable(error) from error
 
     async def delete(self, file: str) -> None:
         key = checked(file)
-        try:
+        with _told():
             await self._client.delete_object(Bucket=self._bucket, Key=key)
-        except FAILURES as error:
-            raise _unavailable(error) from error
 
     async def page(self, after: str | None = None) -> FilePage:
         start = {} if after is None else {"StartAfter": after}
-        try:
+        with _told():
             answer = await self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=self._page_files, **start)
-        except FAILURES as error:
-            raise _unavailable(error) from error
         found = answer.get("Contents", [])
         files = [
             FoundFile(each["Key"], int(each["Size"]), each["LastModified"]) for each in found if is_file(each["Key"])
@@ -153,18 +143,15 @@ class S3Storage:
         return FilePage(files, str(found[-1]["Key"]) if found and answer["IsTruncated"] else None)
 
     async def remove_drafts(self) -> None:
-        try:
-            await abort_begun_before(
-                self._client, utc_now() - timedelta(seconds=STALE_DRAFT_SECONDS), bucket=self._bucket
-            )
-        except ClientError as error:
-            if _code(error) in REFUSED:
+        before = utc_now() - timedelta(seconds=STALE_DRAFT_SECONDS)
+        with _told():
+            try:
+                await abort_begun_before(self._client, before, bucket=self._bucket)
+            except ClientError as error:
+                if _code(error) not in REFUSED:
+                    raise
                 # A rule of the bucket can do this too; the service's own rights need not go so far.
                 logger.info("unfinished uploads cannot be listed", s3_code=_code(error))
-                return
-            raise _unavailable(error) from error
-        except FAILURES as error:
-            raise _unavailable(error) from error
 
     async def url(self, file: str) -> str:
         if self._bucket_url:
@@ -172,12 +159,10 @@ class S3Storage:
         if self._is_self_hosted:
             # The host is part of a signature, and phones do not reach this one.
             return f"{self._public_url}/uploads/{file}"
-        try:
+        with _told():
             signed: str = await self._client.generate_presigned_url(
                 "get_object", Params={"Bucket": self._bucket, "Key": file}, ExpiresIn=self._url_ttl_seconds
             )
-        except FAILURES as error:
-            raise _unavailable(error) from error
         return signed
 
 
@@ -185,10 +170,19 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _unavailable(error: Exception) -> StorageUnavailableError:
-    code = _code(error) if isinstance(error, ClientError) else None
-    logger.error("storage failed", error=type(error).__name__, s3_code=code)
-    return StorageUnavailableError()
+@contextmanager
+def _told() -> Iterator[None]:
+    """Log whatever goes wrong with S3, and make it ours.
+
+    Raises:
+        StorageUnavailableError: Something did.
+    """
+    try:
+        yield
+    except FAILURES as error:
+        code = _code(error) if isinstance(error, ClientError) else None
+        logger.error("storage failed", error=type(error).__name__, s3_code=code)
+        raise StorageUnavailableError from error
 
 
 @asynccontextmanager

@@ -63,9 +63,13 @@ class MissingStore:
         )
 
     async def find_lost(self, *, limit: int) -> list[Image]:
-        """Return pictures that are given up, but still in their users' lists."""
-        query = {"lost_at": {"$exists": True}, "deleted": False}
+        """Return pictures that are given up, but still in their users' lists; not those whose refund was refused."""
+        query = {"lost_at": {"$exists": True}, "deleted": False, "refund_refused": None}
         return [_to_image(document) for document in await self._images.find(query).limit(limit).to_list(None)]
+
+    async def set_refused(self, image_id: str, code: str) -> None:
+        """Leave a lost picture, which cannot be paid back, to somebody who looks into it."""
+        await self._images.update_one({"_id": image_id}, {"$set": {"refund_refused": code}})
 
     async def set_refunded(self, image_id: str, coins: int) -> None:
         """Note what was given back for a lost picture."""
