@@ -54,7 +54,7 @@ SETTINGS = {
     "LOG_LEVEL": "WARNING",
     "LEASE_SECONDS": str(LEASE_SECONDS),
     "RECOVERY_INTERVAL_SECONDS": "0.5",
-    "STABILITY_TIMEOUT_SECONDS": "6",
+    "STABILITY_TIMEOUT_SECONDS": "10",
     # Twelve phones order from one address, and a user's orders pile up while processes are down.
     "MAX_GENERATIONS_PER_USER": "64",
 }

@@ -92,6 +92,7 @@ class Crowd:
                 await action(person)
             except AssertionError as error:
                 self._tally.violated(f"user {person.phone.account.id}: {error}")
+            await asyncio.sleep(self._dice.uniform(0, PAUSE_SECONDS))  # people look at what they got
 
     async def _order(self, person: Person) -> None:
         mark = uuid4().hex

@@ -59,7 +59,7 @@ class Phase:
     mongo_rate: float = 0.004
     rates: Mapping[str, float] = field(default_factory=dict)
     death_rate: float = 0.0
-    engine_every_seconds: float = 2.0
+    engine_every_seconds: float = 4.0
 
 
 PHASES = (
@@ -72,7 +72,7 @@ PHASES = (
         http_rate=0.01,
         mongo_rate=0.002,
         death_rate=0.015,
-        engine_every_seconds=4.0,
+        engine_every_seconds=8.0,
     ),
     Phase(
         "pauses beyond the lease",
@@ -83,7 +83,7 @@ PHASES = (
         pause_seconds=(LEASE_SECONDS * 0.8, LEASE_SECONDS * 3),
         http_rate=0.01,
         mongo_rate=0.002,
-        engine_every_seconds=4.0,
+        engine_every_seconds=8.0,
     ),
     Phase(
         "lost and late messages to coin",
@@ -92,7 +92,7 @@ PHASES = (
         8.0,
         http_rate=0.01,
         rates={"image>coin": 0.4},
-        engine_every_seconds=4.0,
+        engine_every_seconds=8.0,
     ),
     Phase("the database dies", 0.1, {"mongod": 1}, 5.0, pauses=0.4, cuts=0.0),
 )
@@ -152,7 +152,7 @@ class Storm:
         while True:
             await asyncio.sleep(self._dice.expovariate(1 / phase.engine_every_seconds))
             fault = self._dice.choice(ENGINE_FAULTS)
-            await self._sandbox.fault("stability", operation="text_to_image", times=self._dice.randint(1, 3), **fault)
+            await self._sandbox.fault("stability", operation="text_to_image", **fault)
             self._fleet.tally.count(
                 f"engine: {next(iter(fault))}" + (f" {fault['status']}" if "status" in fault else "")
             )

@@ -178,9 +178,7 @@ class Court:
             generations = client["pixelmint_image"]["generations"]
             for person in people:
                 for order in person.orders:
-                    times = await generations.count_documents(
-                        {"user_id": person.phone.account.id, "order.prompt": order.body["prompt"]}
-                    )
+                    times = await generations.count_documents({"user_id": person.phone.account.id, "key": order.key})
                     if calls[order.mark] > ENGINE_CALLS * times:
                         self.tally.violated(
                             f"user {person.phone.account.id}, order {order.mark}: "

@@ -14,6 +14,9 @@ LATE_SECONDS = (0.3, 4.0)
 _MARK = re.compile(rb"fox ([0-9a-f]{32})")
 _ID = re.compile(r"(?<=/)[0-9a-f]{24}")
 MORTAL = ("image", "coin")
+_AT_WORK = ("generations", "images: insert", "albums", "quotas", "entries", "payments", "POST ")
+"""What messages are called that belong to somebody's order; the others are of work in the background."""
+
 _UNHARMED = ("/health", "/ready")
 
 
@@ -79,7 +82,8 @@ class Weather:
 
     def _dies(self, message: Message) -> bool:
         sender = message.link.partition(">")[0]
-        if not sender.startswith(MORTAL) or self.dice.random() > self.death_rate / 2:
+        is_at_work = sender.startswith(MORTAL) and message.name.startswith(_AT_WORK)
+        if not is_at_work or self.dice.random() > self.death_rate / 2:
             return False
         self.tally.count(f"died at a message: {sender}>{message.link.partition('>')[2]} {_named(message)}")
         self.kill(sender)
