@@ -168,7 +168,8 @@ async def test_the_answer_says_what_the_engine_was_told(
         assert answer.status_code == 200, answer.text
         assert answer.json()["data"]["applied"] == nothing | told | {"engine": engine, "samples": 2}
     # Whoever asks again hears the same, whichever engine draws by then.
-    async with start(stability_engine="ultra") as client:
+    other = "ultra" if engine.startswith("stable") else "stable-diffusion-xl-1024-v1-0"
+    async with start(stability_engine=other) as client:
         again = await client.post(
             "/api/image/generate", json=FOX | body | {"samples": 2}, headers={"Idempotency-Key": "k"}
         )

@@ -196,7 +196,6 @@ class ImageService:
         self, user_id: str, order: Order, key: str | None, fingerprint: str, *, max_wait: float | None
     ) -> tuple[Generation, asyncio.Task[Finished] | None]:
         """Return the order's record, and the task that works on it if it is new."""
-        self._provider.check(order)
         # Equal requests take turns in this process; between processes the store's indexes decide.
         async with self._key_locks.setdefault((user_id, key or fingerprint), asyncio.Lock()):
             earlier = await self._find_earlier(user_id, key, fingerprint)
@@ -234,6 +233,7 @@ class ImageService:
 
     async def _add(self, generation: Generation) -> Generation | None:
         """Take a place and write the order down; ``None`` if another process has just written an equal one."""
+        self._provider.check(generation.order)  # not before: a repeat is answered whatever the engine takes by now
         if self.is_stopping:
             raise ServiceUnavailableError
         self._provider.ensure_available()
