@@ -3,7 +3,14 @@
 from pathlib import Path
 
 import httpx
+import pytest
 import pytest_asyncio
+
+from image_service.storage.local import LocalFile, LocalStorage
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 @pytest_asyncio.fixture
@@ -73,6 +80,42 @@ async def test_ranges(client: httpx.AsyncClient, address: str, content: bytes) -
     for condition, status in ((etag, 206), ('"other"', 200)):
         headers = {"Range": "bytes=0-0", "If-Range": condition}
         assert (await client.get(address, headers=headers)).status_code == status
+
+
+async def test_a_thumbnail_has_its_own_type(client: httpx.AsyncClient, uploads: Path, address: str) -> None:
+    [thumbnail] = [name for name in names_in(uploads) if name.endswith(".webp")]
+    response = await client.get(f"/uploads/{thumbnail}", headers={"Authorization": ""})
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
+    assert response.headers["etag"] != (await client.head(address)).headers["etag"]
+
+
+@pytest.mark.parametrize(
+    ("becomes", "status", "code"), [("gone", 404, "not_found"), ("ill", 503, "storage_unavailable")]
+)
+async def test_a_file_that_goes_before_its_first_byte(
+    client: httpx.AsyncClient,
+    uploads: Path,
+    address: str,
+    monkeypatch: pytest.MonkeyPatch,
+    becomes: str,
+    status: int,
+    code: str,
+) -> None:
+    find = LocalStorage.find
+    path = uploads / address.rpartition("/")[2]
+
+    async def find_then_lose(storage: LocalStorage, file: str) -> LocalFile | None:
+        found = await find(storage, file)
+        if path.is_file():
+            path.unlink()
+            if becomes == "ill":
+                path.mkdir()  # which cannot be read
+        return found
+
+    monkeypatch.setattr(LocalStorage, "find", find_then_lose)
+    response = await client.get(address)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.headers["cache-control"] == "no-store"
 
 
 NOTHING = [
