@@ -120,6 +120,16 @@ async def test_a_missing_picture_is_marked_until_it_is_back(album: Album) -> Non
     assert await album.images.find(USER, gone.id) is not None
 
 
+async def test_a_record_with_an_impossible_name_stops_nobody(album: Album) -> None:
+    strange, gone = await album.add(), await album.add()
+    await album.documents.update_one({"_id": strange.id}, {"$set": {"file": "../fox.png"}})
+    await album.storage.delete(gone.file)
+    await album.finder().sweep(None)
+    assert await album.missing.count() == 2
+    await album.giver(hours=0).sweep(None)
+    assert await album.missing.count() == 0
+
+
 async def test_thumbnails_are_made_again(album: Album) -> None:
     lost, never, broken = await album.add(), await album.add(thumbnail=False), await album.add()
     assert lost.thumbnail

@@ -14,7 +14,7 @@ from common.clock import utc_now
 from common.logging import get_logger
 from image_service.models import Image
 from image_service.remains import RETRY_SECONDS
-from image_service.storage import Storage
+from image_service.storage import Storage, is_there
 from image_service.storage_metrics import LOST
 from image_service.store.images import ImageStore
 from image_service.store.missing import MissingStore
@@ -52,7 +52,7 @@ class LostPictures:
         """
         before = utc_now() - self._patience
         for image in await self._missing.find_overdue(before, limit=PICTURES_A_TURN):
-            if await self._storage.find(image.file) is None:
+            if not await is_there(self._storage, image.file):
                 await self._missing.set_lost(image.id, before)
         for image in await self._missing.find_lost(limit=PICTURES_A_TURN):
             if await self._refund(image):

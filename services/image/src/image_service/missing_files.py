@@ -8,7 +8,7 @@ from image_service.errors import ImageNotFoundError
 from image_service.gallery import Gallery
 from image_service.models import Image
 from image_service.png import checked
-from image_service.storage import Storage
+from image_service.storage import Storage, is_there
 from image_service.storage_metrics import ILL_PAGES
 from image_service.store.missing import MissingStore
 
@@ -87,4 +87,4 @@ class MissingFiles:
 
     async def _is_there(self, file: str) -> bool:
         async with self._looks:
-            return await self._storage.find(file) is not None
+            return await is_there(self._storage, file)

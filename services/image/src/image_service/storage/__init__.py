@@ -21,6 +21,7 @@ __all__ = [
     "content_type",
     "generation_of",
     "is_file",
+    "is_there",
     "new_file",
     "read_all",
     "stem",
@@ -89,6 +90,15 @@ class Storage(Protocol):
 
     async def remove_drafts(self) -> None:
         """Clear away what crashes left half-written."""
+
+
+async def is_there(storage: Storage, file: str) -> bool:
+    """Whether a file can be found; under a name that is none, nothing can.
+
+    Raises:
+        StorageUnavailableError: Nobody can tell now.
+    """
+    return is_file(file) and await storage.find(file) is not None
 
 
 async def read_all(storage: Storage, file: str) -> bytes:
