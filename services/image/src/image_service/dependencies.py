@@ -7,6 +7,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from image_service.followers import Followers
+from image_service.following import Following
 from image_service.gallery import Gallery
 from image_service.providers import Provider
 from image_service.quotes import Quotes
@@ -25,18 +27,28 @@ async def gallery(request: Request) -> Gallery:
     return found
 
 
-async def reports(request: Request) -> ReportService:
-    found: ReportService = request.app.state.reports
-    return found
-
-
 async def storage(request: Request) -> Storage:
     found: Storage = request.app.state.storage
     return found
 
 
+async def following(request: Request) -> Following:
+    found: Following = request.app.state.following
+    return found
+
+
+async def followers(request: Request) -> Followers:
+    found: Followers = request.app.state.followers
+    return found
+
+
 async def provider(request: Request) -> Provider:
     found: Provider = request.app.state.provider
+    return found
+
+
+async def reports(request: Request) -> ReportService:
+    found: ReportService = request.app.state.reports
     return found
 
 
@@ -47,7 +59,9 @@ async def quotes(request: Request) -> Quotes:
 
 ImageServiceDep = Annotated[ImageService, Depends(image_service)]
 GalleryDep = Annotated[Gallery, Depends(gallery)]
-ReportServiceDep = Annotated[ReportService, Depends(reports)]
 StorageDep = Annotated[Storage, Depends(storage)]
+FollowingDep = Annotated[Following, Depends(following)]
+FollowersDep = Annotated[Followers, Depends(followers)]
 ProviderDep = Annotated[Provider, Depends(provider)]
+ReportServiceDep = Annotated[ReportService, Depends(reports)]
 QuotesDep = Annotated[Quotes, Depends(quotes)]

@@ -14,12 +14,14 @@ from common.http import open_service_client
 from common.mongo import open_database
 from common.settings import load_settings
 from common.stopping import on_stop_signal
-from image_service import internal_routes, options_routes, report_routes
+from image_service import generation_routes, internal_routes, options_routes, report_routes
 from image_service.background import Job, at_work
 from image_service.changes import POLL_SECONDS, Changes
 from image_service.covers import Covers
 from image_service.drawing import Drawing
 from image_service.files import PictureFiles
+from image_service.followers import Followers
+from image_service.following import Following
 from image_service.funds import Funds
 from image_service.gallery import Gallery
 from image_service.moves import Moves
@@ -110,6 +112,8 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
             app.state.gallery = gallery
             app.state.reports = reports
             app.state.image_service = service
+            app.state.following = Following(service, gallery, stream_seconds=settings.event_stream_seconds)
+            app.state.followers = Followers(total=settings.max_followers, per_user=settings.max_followers_per_user)
             recovery = Recovery(generations, tasks, places)
 
             def stop() -> None:
@@ -132,7 +136,14 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
 
     return create_service_app(
         settings,
-        routers=[router, options_routes.router, report_routes.router, uploads, internal_routes.router],
+        routers=[
+            router,
+            generation_routes.router,
+            options_routes.router,
+            report_routes.router,
+            uploads,
+            internal_routes.router,
+        ],
         lifespan=lifespan,
         description="Pictures: drawn, charged or covered, kept, listed and deleted.",
     )

@@ -24,7 +24,7 @@ from common.pagination import PageQueryDep
 from common.routing import json_router
 from common.schemas import Envelope, ok
 from image_service.answers import PictureMarks, file_response
-from image_service.dependencies import GalleryDep, ImageServiceDep, ProviderDep, StorageDep
+from image_service.dependencies import FollowingDep, GalleryDep, ImageServiceDep, ProviderDep, StorageDep
 from image_service.errors import (
     ChargePendingError,
     ContentRejectedError,
@@ -38,6 +38,8 @@ from image_service.errors import (
     TooBusyError,
     TooManyGenerationsError,
 )
+from image_service.generation_routes import ACCEPTED, accepted
+from image_service.preferences import RespondAsyncDep
 from image_service.schemas import (
     DeletedRead,
     FullImageRead,
@@ -54,7 +56,7 @@ from image_service.storage import is_file
 class ImageIdConvertor(StringConvertor):
     """Anything but the names of the other routes, whose wrong methods are 405 and no unknown picture."""
 
-    regex = "(?!(?:generate|history|options|quote)$)[^/]+"
+    regex = "(?!(?:generate|generations|history|options|quote)$)[^/]+"
 
 
 register_url_convertor("image_id", ImageIdConvertor())
@@ -68,7 +70,8 @@ ImageId = Annotated[str, Path(description="Of `generate` or `history`")]
 @router.post(
     "/generate",
     response_model=Envelope[GenerationRead],
-    responses=responses(
+    responses=ACCEPTED
+    | responses(
         InvalidTokenError,
         InsufficientCoinsError,
         ContentRejectedError,
@@ -93,17 +96,18 @@ async def generate(
     body: GenerateRequest,
     user: CurrentUserDep,
     key: IdempotencyKeyDep,
+    prefers_async: RespondAsyncDep,
     service: ImageServiceDep,
+    following: FollowingDep,
     gallery: GalleryDep,
     provider: ProviderDep,
 ) -> Response:
     """Draw the pictures of one order; costs coins for each delivered, unless a subscription covers them."""
-    delivery = await service.generate(
-        user.id,
-        body.to_order(cfg_scale=provider.capabilities.default_cfg_scale),
-        key=chosen_key(key, body.idempotency_key),
-        fingerprint=fingerprint("generate", body),
-    )
+    key, asked = chosen_key(key, body.idempotency_key), fingerprint("generate", body)
+    order = body.to_order(cfg_scale=provider.capabilities.default_cfg_scale)
+    if prefers_async:
+        return await accepted(following, *await service.start(user.id, order, key=key, fingerprint=asked))
+    delivery = await service.generate(user.id, order, key=key, fingerprint=asked)
     marks = PictureMarks()
     images, pictures, image_data = delivery.images, list[bytes](), None
     if body.response_format == "base64":

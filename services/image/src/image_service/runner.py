@@ -110,7 +110,7 @@ class GenerationRunner:
     async def _give_up(self, run: Run, error: Exception) -> None:
         failure = failure_of(error)
         run.generation = await self._moves.make(
-            run.generation, "voiding", failure=failure, holds_key=False, joins=False
+            run.generation, "voiding", failure=failure, holds_key=False, joins=False, finished_at=utc_now()
         )
 
     async def _end(self, run: Run) -> None:
@@ -158,6 +158,7 @@ class GenerationRunner:
                 holds_key=False,
                 joins=False,
                 files=[*generation.files, *pictures],
+                finished_at=utc_now(),
             )
             return
         await self._images.add_all(images_of(generation))
@@ -178,6 +179,7 @@ class GenerationRunner:
         generation = run.generation
         await self._funds.release(generation)
         await self._files.delete(generation.files)
-        run.generation = await self._moves.make(generation, "failed", coins_used=0, open=False, finished_at=utc_now())
+        finished_at = generation.finished_at or utc_now()
+        run.generation = await self._moves.make(generation, "failed", coins_used=0, open=False, finished_at=finished_at)
         code = generation.failure.code if generation.failure else None
         logger.info("generation failed", generation_id=generation.id, code=code)

@@ -127,7 +127,7 @@ class ImageService:
             The generation as far as it came, and whether it was begun by an earlier request.
 
         Raises:
-            ServiceError: Those of ``generate``, if it has failed by then.
+            ServiceError: Those of ``generate``, if its price could not be set aside.
         """
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         generation, task = await self._begin(user_id, order, key, fingerprint, max_wait=None)
@@ -135,7 +135,7 @@ class ImageService:
             if self.is_stopping:
                 break
             generation = await self._changes.wait(generation, left)
-        if generation.state in ("voiding", "failed"):
+        if generation.state in ("voiding", "failed") and generation.cover is None:
             raise error_of(generation.failure)
         return generation, task is None
 
@@ -179,7 +179,7 @@ class ImageService:
             generation = await self.find(user_id, generation_id)
             if generation.failure is not None and generation.failure.code == GenerationCanceledError.code:
                 return generation
-            raise GenerationStartedError if generation.open else GenerationFinishedError
+            raise GenerationStartedError if generation.state in ("drawing", "stored") else GenerationFinishedError
         self._changes.tell(withdrawn)
         self._places.take_over(user_id)
         task = self._tasks.begin(Run(withdrawn, is_takeover=True))

@@ -4,6 +4,7 @@ from collections.abc import Collection as Group
 from collections.abc import Mapping
 from typing import Any
 
+from common.clock import utc_now
 from common.mongo import ASCENDING, Database, Document, DuplicateKeyError, ReturnDocument
 from image_service.models import Failure, Generation, Model, State
 
@@ -111,7 +112,13 @@ class GenerationStore:
         Returns:
             It, as good as failed; ``None`` if it is too late, or there is no such generation.
         """
-        fields = {"state": "voiding", "failure": failure.model_dump(), "holds_key": False, "joins": False}
+        fields = {
+            "state": "voiding",
+            "failure": failure.model_dump(),
+            "holds_key": False,
+            "joins": False,
+            "finished_at": utc_now(),
+        }
         document = await self._generations.find_one_and_update(
             {"_id": generation_id, "user_id": user_id, "state": {"$in": ["accepted", "reserved"]}},
             [
@@ -128,7 +135,7 @@ class GenerationStore:
         return None if document is None else _to_generation(document)
 
     async def forget_prompt(self, generation_id: str) -> bool:
-        """Remove the prompt of an order that has ended; ``False`` if it has not. A repeat is known by its fingerprint."""
+        """Remove the prompt of an order that has ended; ``False`` if it has not. Its fingerprint tells a repeat."""
         forgotten = {"$mergeObjects": ["$applied", {"negative_prompt": None}]}
         result = await self._generations.update_one(
             {"_id": generation_id, "open": False},
