@@ -18,6 +18,7 @@ from image_service.errors import (
     ProviderUnavailableError,
     TooBusyError,
 )
+from image_service.providers.alarms import Alarms
 from image_service.providers.breaker import Attempt, Breaker, BreakerOpenError
 from image_service.providers.stability_refusals import MAX_WAITED_SECONDS, Refusal, read_refusal
 
@@ -79,6 +80,7 @@ class StabilityHttp:
         self._places = asyncio.Semaphore(max_calls)
         self._decoding = asyncio.Semaphore(MAX_DECODING)
         self._breaker = Breaker()
+        self._alarms = Alarms()
         self._quiet_until = 0.0
         """Until when the vendor has asked not to be called, by the event loop's clock."""
 
@@ -166,6 +168,8 @@ class StabilityHttp:
     def _note(self, refusal: Refusal, attempt: Attempt) -> None:
         if refusal.is_answered:
             attempt.answered()
+        if refusal.trouble is not None:
+            self._alarms.tell(refusal.trouble, status=refusal.status, name=refusal.name)
         if refusal.quiet_seconds:
             until = asyncio.get_running_loop().time() + refusal.quiet_seconds
             self._quiet_until = max(self._quiet_until, until)
