@@ -105,6 +105,8 @@ async def started(
     app = create_app(by_road, transport=world)
     async with app_client(app, **user_headers(user_id)) as client:
         yield client
+        road.close()  # or the driver would wait for an answer to its monitor, which comes every ten seconds
+        road.reopen()
 
 
 @pytest.mark.parametrize("moment", ["holds", "text-to-image", "captures"])
