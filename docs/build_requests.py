@@ -28,6 +28,7 @@ class Step:
     values: dict[str, str] = field(default_factory=dict)
     saves: dict[str, str] = field(default_factory=dict)
     repeatable: bool = False
+    is_stream: bool = False
 
     def filled_path(self) -> str:
         path = self.path
@@ -46,6 +47,8 @@ JOURNEY = (
     Step("GET", "/api/user/profile"),
     Step("PUT", "/api/user/profile", {"name": "Ada Lovelace", "avatarUrl": "https://example.com/ada.png"}),
     Step("GET", "/api/coin/balance"),
+    Step("GET", "/api/image/options"),
+    Step("POST", "/api/image/quote", {"prompt": "a lighthouse at dusk", "samples": 2}),
     Step(
         "POST",
         "/api/image/generate",
@@ -60,8 +63,20 @@ JOURNEY = (
             "negativePrompt": "blurry",
             "responseFormat": "url",
         },
-        saves={"imageId": "images[0].id"},
+        saves={"imageId": "images[0].id", "generationId": "generationId"},
         repeatable=True,
+    ),
+    Step(
+        "GET",
+        "/api/image/generations/{generation_id}",
+        query={"wait": "20"},
+        values={"generation_id": "{{generationId}}"},
+    ),
+    Step(
+        "GET",
+        "/api/image/generations/{generation_id}/events",
+        values={"generation_id": "{{generationId}}"},
+        is_stream=True,
     ),
     Step("GET", "/api/image/history", query={"page": "1", "limit": "10"}),
     Step("GET", "/api/image/{image_id}", values={"image_id": "{{imageId}}"}),
@@ -86,6 +101,12 @@ JOURNEY = (
         },
     ),
     Step("GET", "/api/subscription/status"),
+    Step(
+        "POST",
+        "/api/image/{image_id}/report",
+        {"reason": "other", "note": "not what I asked for"},
+        values={"image_id": "{{imageId}}"},
+    ),
     Step("DELETE", "/api/image/{image_id}", values={"image_id": "{{imageId}}"}),
 )
 
@@ -162,8 +183,9 @@ def _postman_item(step: Step, operation: dict[str, Any]) -> dict[str, Any]:
             "raw": json.dumps(step.body, indent=2),
             "options": {"raw": {"language": "json"}},
         }
+    succeeded = "code).to.equal(200)" if step.is_stream else "json().success).to.equal(true)"
     script = [
-        "pm.test('success', () => pm.expect(pm.response.json().success).to.equal(true));",
+        f"pm.test('success', () => pm.expect(pm.response.{succeeded});",
         *(
             f"pm.collectionVariables.set('{variable}', pm.response.json().data.{path});"
             for variable, path in step.saves.items()

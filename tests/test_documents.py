@@ -18,6 +18,9 @@ DOCS = CHECKOUT / "docs"
 VENDORS = re.compile("/webhooks/|/rewards/")
 """Addresses that vendors call, not apps."""
 
+TOO_QUICK = {("DELETE", "/api/image/generations/{generation_id}")}
+"""What an order waits for is over before a script could call it off."""
+
 
 @pytest.fixture
 def builder() -> ModuleType:
@@ -69,7 +72,7 @@ async def test_every_request_of_an_app_is_in_the_journey(http: httpx.AsyncClient
     described = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}
     walked = {(step.method, step.path) for step in builder.JOURNEY}
     apps = {(method, path) for method, path in described if path.startswith("/api/") and not VENDORS.search(path)}
-    assert apps == walked
+    assert apps - TOO_QUICK == walked
 
 
 async def test_the_postman_collection_runs_from_top_to_bottom(http: httpx.AsyncClient) -> None:
