@@ -81,11 +81,11 @@ async def test_refusals_of_one_order_are_no_failures(breaker: Breaker) -> None:
 async def test_it_stays_open_longer_after_each_probe_that_failed(breaker: Breaker, clock: Clock) -> None:
     await fail(breaker, times=FAILURES)
     lengths = []
-    for _ in range(7):
+    for _ in range(5):
         lengths.append(breaker.seconds_left)
         clock.now += breaker.seconds_left
         await fail(breaker)
-    assert lengths == [1, 2, 4, 8, 16, LONGEST_SECONDS, LONGEST_SECONDS]
+    assert lengths == [1, 2, 4, LONGEST_SECONDS, LONGEST_SECONDS]
     clock.now += LONGEST_SECONDS
     await succeed(breaker)
     # It begins anew.

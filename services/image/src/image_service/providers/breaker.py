@@ -13,8 +13,8 @@ FAILURES = 5
 """Orders in a row that failed; then it opens. One that no engine can draw, repeated, does not speak for the others."""
 
 FIRST_SECONDS = 1.0
-LONGEST_SECONDS = 30.0
-"""How long it stays open: twice as long after each probe that failed, up to this."""
+LONGEST_SECONDS = 5.0
+"""How long it stays open: twice as long after each probe that failed, up to this, which keeps people from pictures."""
 
 PROBE_SECONDS = 1.0
 """What is told to who asks while a probe is under way: it may take longer, but nobody knows."""
