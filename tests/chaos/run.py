@@ -10,7 +10,7 @@ import httpx
 
 from chaos.fleet import Fleet, running_fleet
 from chaos.people import PATIENCE_SECONDS, Crowd, Person
-from chaos.storms import Storm
+from chaos.storms import PHASES, Storm
 from chaos.tally import Tally
 from chaos.verdict import HEAL_SECONDS, Court
 from chaos.weather import Weather
@@ -25,7 +25,7 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - this is what the run is for
 
 
-async def run(folder: Path, seed: int, seconds: float, users: int, clients: int) -> int:
+async def run(folder: Path, seed: int, seconds: float, users: int, clients: int, phase: str) -> int:
     """Return the exit code: 0 if nothing was wrong."""
     dice, tally = random.Random(seed), Tally()
     say(f"seed {seed}, {seconds:.0f} s, {users} users, {clients} clients")
@@ -40,7 +40,7 @@ async def run(folder: Path, seed: int, seconds: float, users: int, clients: int)
             base_url=way_in, verify=tls, trust_env=False, timeout=PATIENCE_SECONDS, limits=limits
         ) as http:
             people = [await _register(http, is_subscribed=number < users * SUBSCRIBED) for number in range(users)]
-            await _storm(fleet, weather, people, tally, dice, seconds, clients)
+            await _storm(fleet, weather, people, tally, dice, seconds, clients, phase)
             court = Court(fleet, tally, weather)
             await court.heal()
             say("judging")
@@ -60,6 +60,7 @@ async def _storm(
     dice: random.Random,
     seconds: float,
     clients: int,
+    phase: str,
 ) -> None:
     """Let everybody order while the storm goes on; then have it calm down, and wait for the last answers."""
     sandbox = Sandbox(fleet.sandbox)
@@ -70,8 +71,7 @@ async def _storm(
         for number in range(clients):
             crowd = Crowd(tally, random.Random(dice.random()))
             group.create_task(crowd.work(people[number % len(people)], ends, ends + HEAL_SECONDS))
-        await storm.rage(seconds)
-        await sandbox.reset()
+        await storm.rage(seconds, [each for each in PHASES if phase in each.name])
         say("calm")
         began = time.monotonic()
         await fleet.ready()

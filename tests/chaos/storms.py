@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.fleet import LEASE_SECONDS, Fleet
@@ -30,6 +30,7 @@ ENGINE_FAULTS: tuple[Json, ...] = (
     {"dropAfterBytes": 1000},
     {"filtered": 1},
 )
+ALWAYS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Phase:
         rates: Of single links.
         death_rate: At how many of their messages image and coin die.
         engine_every_seconds: Between two faults of the engine, on average.
+        engine_delay_ms: Instead, every drawing takes so much longer.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Phase:
     rates: Mapping[str, float] = field(default_factory=dict)
     death_rate: float = 0.0
     engine_every_seconds: float = 4.0
+    engine_delay_ms: int = 0
 
 
 PHASES = (
@@ -77,13 +80,14 @@ PHASES = (
     Phase(
         "pauses beyond the lease",
         0.2,
-        {"image": 3, "image-2": 3, "coin": 1},
-        2.0,
+        {"image": 3, "image-2": 3, "coin": 0.5},
+        3.0,
         pauses=1.0,
-        pause_seconds=(LEASE_SECONDS * 0.8, LEASE_SECONDS * 3),
+        pause_seconds=(LEASE_SECONDS * 1.2, LEASE_SECONDS * 2.5),
         http_rate=0.01,
         mongo_rate=0.002,
-        engine_every_seconds=8.0,
+        # So that whoever is held still is held over a drawing, and wakes up with it when another has decided.
+        engine_delay_ms=1500,
     ),
     Phase(
         "lost and late messages to coin",
@@ -107,17 +111,19 @@ class Storm:
         self._sandbox = sandbox
         self._dice = dice
 
-    async def rage(self, seconds: float) -> None:
-        """Go through all phases in ``seconds``."""
-        for phase in PHASES:
+    async def rage(self, seconds: float, phases: Sequence[Phase]) -> None:
+        """Go through ``phases`` in ``seconds``."""
+        whole = sum(phase.share for phase in phases)
+        for phase in phases:
             self._weather.http_rate, self._weather.mongo_rate = phase.http_rate, phase.mongo_rate
             self._weather.rates, self._weather.death_rate = dict(phase.rates), phase.death_rate
             try:
-                async with asyncio.timeout(seconds * phase.share), asyncio.TaskGroup() as group:
+                async with asyncio.timeout(seconds * phase.share / whole), asyncio.TaskGroup() as group:
                     group.create_task(self._hit(phase, group))
                     group.create_task(self._trouble_engine(phase))
             except TimeoutError:
                 pass
+            await self._sandbox.reset()
         self._weather.clear_up()
 
     async def _hit(self, phase: Phase, group: asyncio.TaskGroup) -> None:
@@ -149,6 +155,10 @@ class Storm:
                 link.is_open = True
 
     async def _trouble_engine(self, phase: Phase) -> None:
+        if phase.engine_delay_ms:
+            slow = {"delayMs": phase.engine_delay_ms, "times": ALWAYS}
+            await self._sandbox.fault("stability", operation="text_to_image", **slow)
+            return
         while True:
             await asyncio.sleep(self._dice.expovariate(1 / phase.engine_every_seconds))
             fault = self._dice.choice(ENGINE_FAULTS)
