@@ -36,10 +36,9 @@ async def histories(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
                 request = load.request(mesh.url(IMAGE), "GET", path, headers={"Authorization": f"Bearer {token}"})
                 figures = await load.run(mesh.url(IMAGE), lambda *_, r=request: r, connections=1, seconds=seconds)
                 print(f"  {count:8} pictures  {name:12}  {figures}")
-            for name, criteria in (
-                ("first page", {"user_id": user_id, "deleted": False}),
-                ("by cursor", {"user_id": user_id, "deleted": False, "created_at": {"$lte": middle["created_at"]}}),
-            ):
+            mine, seen = {"user_id": user_id, "deleted": False}, middle["created_at"]
+            earlier = {"created_at": {"$lte": seen}, "$or": [{"created_at": {"$lt": seen}}, {"_id": {"$lt": "f"}}]}
+            for name, criteria in (("first page", mine), ("by cursor", mine | earlier)):
                 order = {"created_at": -1, "_id": -1}
                 command = {"find": "images", "filter": criteria, "sort": order, "limit": LIMIT + 1}
                 print(f"  {count:8} pictures  explain {name:10}  {await plan(database, command)}")
