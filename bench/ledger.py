@@ -18,12 +18,16 @@ from pydantic import SecretStr
 from raw import Address
 
 from common.auth import ServiceTokenSigner
+from common.clock import utc_now
 from common.mongo import Database, open_database
 
 LONG = 1_000_000
 SHORT = 100
 CHUNK = 20_000
 TOKEN_SECONDS = 10
+
+TOLD_LINES = 10
+"""Of the audit, from its end: it names every entry that is wrong, and the verdict is last."""
 
 WARM_UP = 4
 """Requests of each user that are not timed."""
@@ -133,7 +137,7 @@ async def _histories(
 
 async def _write_history(database: Database, user_id: str, count: int) -> None:
     """Have the server itself write a sound chain of ``count`` earnings of one coin; a client would take minutes."""
-    number = {"$toLong": "$n"}
+    number, now = {"$toLong": "$n"}, utc_now()
     entry: dict[str, Any] = {
         "_id": 0,
         "user_id": {"$literal": user_id},
@@ -145,8 +149,8 @@ async def _write_history(database: Database, user_id: str, count: int) -> None:
         "released": {"$toLong": 0},
         "held": {"$toLong": 0},
         "counts": {"earn": number},
-        "earned": {"$literal": {}},
-        "created_at": "$$NOW",
+        "earned": {"bench": {"day": f"{now:%Y-%m-%d}", "coins": number, "last_at": now}},
+        "created_at": now,
         **dict.fromkeys(("seq", "balance", "position", "type_position"), number),
     }
     for first in range(1, count + 1, CHUNK):
@@ -174,9 +178,9 @@ async def _audit(mesh: Mesh) -> None:
         await asyncio.wait([reading], timeout=0.1)
         peak = max(peak, _peak_kilobytes(process.pid))
     code = await process.wait()
-    for line in (await reading).decode().splitlines():
-        if "open for" not in line:
-            print(f"  {line}")
+    told = [line for line in (await reading).decode().splitlines() if "open for" not in line]
+    for line in told[-TOLD_LINES:]:
+        print(f"  {line}")
     print(f"  {time.perf_counter() - began:.1f} s, at most {peak / 1024:.0f} MB, exit code {code}")
 
 
