@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from common.mongo import Database
 from common.testing import app_client, user_headers
+from image_service.following import Following
 from image_service.main import create_app
 from image_service.settings import Settings
 from image_service.testing import World, until
@@ -120,7 +121,7 @@ async def test_an_order_outlives_an_outage(
     moment: str,
     is_after: bool,
 ) -> None:
-    closed = []
+    closed: list[str] = []
 
     def close_once(path: str) -> None:
         if path.endswith(moment) and not closed:
@@ -168,3 +169,25 @@ async def test_what_is_given_back_is_given_back_through_an_outage(
         assert (response.status_code, response.json()["code"]) == (403, "content_rejected")
         await until(lambda: world.coin.held == 0)
     assert (world.coin.balance, world.coin.captured) == (100, {})
+
+
+async def test_a_stream_of_events_outlives_an_outage(
+    settings: Callable[..., Settings], world: WatchedWorld, road: Road, database: Database, user_id: str
+) -> None:
+    app = create_app(settings().model_copy(update={"mongo_uri": SecretStr(road.uri)}), transport=world)
+    async with app_client(app, **user_headers(user_id)) as client:
+        app.state.following = Following(
+            app.state.image_service, app.state.gallery, stream_seconds=60.0, keep_alive_seconds=0.2
+        )
+        world.engine.open.clear()
+        order = await client.post("/api/image/generate", json=FOX, headers={"Prefer": "respond-async"})
+        await until(lambda: world.engine.orders)
+        stream = asyncio.create_task(client.get(f"{order.headers['location']}/events"))
+        await until(lambda: app.state.followers.number)
+        road.close_for(5.0)  # longer than the driver itself looks for a server
+        asyncio.get_running_loop().call_later(6.0, world.engine.open.set)
+        told = await asyncio.wait_for(stream, 40)
+        assert (told.status_code, told.text.count("event: succeeded")) == (200, 1)
+        assert ": ping" in told.text
+        road.close()  # as above
+        road.reopen()
