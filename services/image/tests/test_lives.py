@@ -16,7 +16,7 @@ from common.auth import ServiceTokenSigner
 from common.clients.coin import CoinClient
 from common.clients.subscription import SubscriptionClient
 from common.mongo import Database, new_id
-from common.testing import TEST_SECRETS
+from common.testing import TEST_SECRETS, service_settings
 from image_service.changes import Changes
 from image_service.covers import Covers
 from image_service.drawing import MAX_ATTEMPTS, Drawing
@@ -80,6 +80,16 @@ class MortalStore(GenerationStore):
         return await self._fate.take(lambda: super(MortalStore, self).move(generation, after, **changes))
 
 
+class MortalQuotas(QuotaStore):
+    def __init__(self, database: Database, fate: Fate) -> None:
+        super().__init__(database)
+        self._fate = fate
+
+    async def reserve(self, user_id: str, day: str, generation_id: str, samples: int, *, limit: int) -> bool:
+        reserve = super().reserve
+        return await self._fate.take(lambda: reserve(user_id, day, generation_id, samples, limit=limit))
+
+
 class MortalStorage(LocalStorage):
     def __init__(self, folder: Path, fate: Fate) -> None:
         super().__init__(folder, public_url="http://localhost:5000")
@@ -92,12 +102,12 @@ class MortalStorage(LocalStorage):
         await self._fate.take(lambda: super(MortalStorage, self).delete(file))
 
 
-async def live(database: Database, world: World, folder: Path, fate: Fate, *, owner: str) -> None:
-    """Take the order over and work on it until its end, or one's own."""
+async def live(database: Database, world: World, folder: Path, fate: Fate, *, owner: str, is_first: bool) -> None:
+    """Work on the order until its end, or one's own."""
     transport = MortalWorld(world, fate)
     store = MortalStore(database, fate, owner=owner)
-    run_settings = Settings(
-        mongo_uri=SecretStr("mongodb://unused"), stability_api_key=SecretStr("sk"), **WORLD_SETTINGS, **TEST_SECRETS
+    run_settings = service_settings(
+        Settings, "mongodb://unused", "unused", stability_api_key=SecretStr("sk"), **WORLD_SETTINGS
     )
     signer = ServiceTokenSigner(TEST_SECRETS["service_secret"], caller="image")
     async with (
@@ -106,7 +116,10 @@ async def live(database: Database, world: World, folder: Path, fate: Fate, *, ow
         open_engine(run_settings, transport=transport) as engine,
     ):
         covers = Covers(
-            SubscriptionClient(subscription, signer), EntitlementStore(database), QuotaStore(database), daily_images=5
+            SubscriptionClient(subscription, signer),
+            EntitlementStore(database),
+            MortalQuotas(database, fate),
+            daily_images=5,
         )
         funds = Funds(CoinClient(coin, signer), covers)
         files, changes = PictureFiles(MortalStorage(folder, fate)), Changes(store)
@@ -116,10 +129,13 @@ async def live(database: Database, world: World, folder: Path, fate: Fate, *, ow
         runner = GenerationRunner(store, ImageStore(database), funds, files, drawing, moves)
         generation = await store.claim_stale()
         if generation is not None:
-            await runner.drive(Run(generation, is_takeover=True))
+            # The claim of the first life stands for the request that brought the order.
+            await runner.drive(Run(generation, is_takeover=generation.lease_n > 2))
 
 
-KILLS = st.lists(st.tuples(st.integers(0, 14), st.booleans()), max_size=4)
+LIVES = st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), max_size=5)
+"""After how many steps each ends, whether the last one is done, and whether a subscription covers meanwhile."""
+
 ANSWERS = st.lists(st.sampled_from(["good", "lost", "refused", "rejected"]), max_size=4)
 
 
@@ -133,18 +149,16 @@ def answer(world: World, kind: str) -> None:
             world.engine.answers.append(httpx.Response(400, json={"name": "invalid_prompts"}))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(kills=KILLS, answers=ANSWERS, balance=st.sampled_from([5, 100]), is_covered=st.booleans(), both=st.booleans())
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lives=LIVES, answers=ANSWERS, balance=st.sampled_from([5, 100, 100]), both=st.booleans())
 async def test_money_and_pictures_agree(
     database: Database,
-    kills: list[tuple[int, bool]],
+    lives: list[tuple[int, bool, bool]],
     answers: list[str],
     balance: int,
-    is_covered: bool,
     both: bool,
 ) -> None:
     world = World(balance=balance)
-    world.subscription.active = is_covered
     world.subscription.until = "2999-01-01T00:00:00.000Z"
     for kind in answers:
         answer(world, kind)
@@ -155,10 +169,11 @@ async def test_money_and_pictures_agree(
     assert generation is not None
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for n, (step, is_after) in enumerate([*kills, (None, False), (None, False)]):
+        for n, (step, is_after, is_covered) in enumerate([*lives, (None, False, False), (None, False, False)]):
+            world.subscription.active = is_covered
             owners = [f"{n}", f"{n}'"] if both else [f"{n}"]  # two processes take it over at once: one is fenced
-            lives = [live(database, world, folder, Fate(step, is_after=is_after), owner=owner) for owner in owners]
-            for outcome in await asyncio.gather(*lives, return_exceptions=True):
+            outcomes = [live(database, world, folder, Fate(step, is_after=is_after), owner=owner) for owner in owners]
+            for outcome in await asyncio.gather(*outcomes, return_exceptions=True):
                 assert outcome is None or isinstance(outcome, Killed | FencedError), outcome
         ended = await store.get(generation.id)
         assert not ended.open
