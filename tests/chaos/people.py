@@ -187,7 +187,7 @@ class Crowd:
             except httpx.TransportError:
                 self._tally.outcomes["no answer"] += 1
             else:
-                if answer.is_success or is_refusal(answer):
+                if answer.is_success or is_refusal(answer) or is_too_late(answer):
                     return answer
                 if answer.status_code not in UNKNOWN:
                     raise AssertionError(f"{answer.request.url.path}: {answer.status_code} {answer.text[:300]}")
@@ -240,3 +240,8 @@ def is_refusal(answer: httpx.Response) -> bool:
     if answer.status_code in (402, 403, 404, 410):
         return True
     return answer.status_code >= 500 and NOT_CHARGED in answer.json()["message"]
+
+
+def is_too_late(answer: httpx.Response) -> bool:
+    """Whether an order could not be canceled any more, and goes on."""
+    return answer.status_code == httpx.codes.CONFLICT and answer.json()["code"] != "request_in_progress"
