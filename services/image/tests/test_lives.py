@@ -102,7 +102,7 @@ class MortalStorage(LocalStorage):
         await self._fate.take(lambda: super(MortalStorage, self).delete(file))
 
 
-async def live(database: Database, world: World, folder: Path, fate: Fate, *, owner: str, is_first: bool) -> None:
+async def live(database: Database, world: World, folder: Path, fate: Fate, *, owner: str) -> None:
     """Work on the order until its end, or one's own."""
     transport = MortalWorld(world, fate)
     store = MortalStore(database, fate, owner=owner)
