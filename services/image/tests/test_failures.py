@@ -104,7 +104,7 @@ async def test_the_engine_fails(
     code: str,
     calls: int,
 ) -> None:
-    world.engine.answers = [answer] * calls
+    world.engine.answers.extend([answer] * calls)
     response = await generate(client, key="k", samples=2)
     assert_failure(response, status, code)
     assert "vendor" not in response.text
