@@ -55,6 +55,8 @@ class Court:
         await self._check_engine(people)
         await self._check_audit()
         await self._check_files(people)
+        logs = [self.fleet.folders.log(name).read_text(errors="replace") for name in ("image", "image-2")]
+        self.tally.counts["generations taken over"] = sum(log.count('"generation taken over"') for log in logs)
 
     async def _check_person(self, person: Person) -> None:
         user = person.phone.account.id
