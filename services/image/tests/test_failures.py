@@ -117,7 +117,11 @@ async def test_the_engine_fails(
 async def test_what_the_engine_loses_is_ordered_again_and_charged_once(
     client: httpx.AsyncClient, world: World, database: Database, uploads: Path, failures: int
 ) -> None:
-    world.engine.answers = [vendor_error(500, "server_error"), httpx.ReadError("reset", request=REQUEST)][:failures]
+    losses: list[httpx.Response | Exception] = [
+        vendor_error(500, "server_error"),
+        httpx.ReadError("reset", request=REQUEST),
+    ]
+    world.engine.answers.extend(losses[:failures])
     response = await generate(client, samples=2)
     assert response.json()["data"]["coinsUsed"] == 20
     assert (world.coin.balance, world.coin.held, len(world.engine.orders)) == (80, 0, failures + 1)
