@@ -65,6 +65,8 @@ async def test_ranges(client: httpx.AsyncClient, address: str, content: bytes) -
     for asked in (f"bytes={size}-", "bytes=999999999999-", "bytes=-0"):
         response = await client.get(address, headers={"Range": asked})
         assert (response.status_code, response.headers["content-range"]) == (416, f"bytes */{size}")
+        assert response.json()["code"] == "range_not_satisfiable"
+        assert response.headers["cache-control"] == "no-store"
     ignored = (
         "bytes=5-4",
         "bytes=-",
@@ -80,6 +82,9 @@ async def test_ranges(client: httpx.AsyncClient, address: str, content: bytes) -
     for condition, status in ((etag, 206), ('"other"', 200)):
         headers = {"Range": "bytes=0-0", "If-Range": condition}
         assert (await client.get(address, headers=headers)).status_code == status
+    for asked in ("bytes=0-9", f"bytes={size}-"):  # HEAD has none
+        head = await client.head(address, headers={"Range": asked})
+        assert (head.status_code, int(head.headers["content-length"])) == (200, size)
 
 
 async def test_a_thumbnail_has_its_own_type(client: httpx.AsyncClient, uploads: Path, address: str) -> None:

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from common.schemas import ReadModel
+from image_service.errors import RangeNotSatisfiableError
 from image_service.storage import CACHE_CONTROL, StoredFile, content_type, stem
 
 DATA_PREFIX = "data:image/png;base64,"
@@ -60,6 +61,7 @@ async def file_response(request: Request, name: str, stored: StoredFile) -> Resp
     """Answer with a stored file: whole, one range of it (RFC 9110, section 14), or nothing if the client has it.
 
     Raises:
+        RangeNotSatisfiableError: The range asked for is behind its end.
         StorageUnavailableError: It cannot be read; before anything is answered.
     """
     etag = f'"{stem(name)}"'
@@ -77,8 +79,7 @@ async def file_response(request: Request, name: str, stored: StoredFile) -> Resp
     if wanted is not None:
         start, stop = wanted
         if start >= stop:
-            headers["Content-Range"] = f"bytes */{stored.size}"
-            return Response(status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+            raise RangeNotSatisfiableError(headers={"Content-Range": f"bytes */{stored.size}"})
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{stored.size}"
         status = HTTPStatus.PARTIAL_CONTENT
     headers["Content-Length"] = str(stop - start)
@@ -101,7 +102,12 @@ def _matches(candidates: str, etag: str) -> bool:
 
 
 def _range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
-    """Return the one range asked for, empty if behind the end; of several none is served, as RFC 9110 allows."""
+    """Return the one range asked for, empty if behind the end; of several none is served, as RFC 9110 allows.
+
+    Only ``GET`` has ranges (RFC 9110, section 14.2): ``HEAD`` tells of the whole file.
+    """
+    if request.method != "GET":
+        return None
     match = _RANGE.fullmatch(request.headers.get("range", "").strip().replace(" ", ""))
     if match is None or request.headers.get("if-range", etag) != etag:
         return None

@@ -1,5 +1,7 @@
 """What can go wrong with pictures."""
 
+from http import HTTPStatus
+
 from common.errors import (
     ConflictError,
     FieldError,
@@ -18,6 +20,14 @@ class ImageNotFoundError(NotFoundError):
 
     code = "image_not_found"
     message = "This picture does not exist."
+
+
+class RangeNotSatisfiableError(ServiceError):
+    """A range request asks for what is behind a file's end."""
+
+    code = "range_not_satisfiable"
+    status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    message = "This picture has no such part."
 
 
 class ContentRejectedError(ForbiddenError):

@@ -1,6 +1,7 @@
 """HTTP of the image service."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -34,6 +35,7 @@ from image_service.errors import (
     ProviderFailedError,
     ProviderTimeoutError,
     ProviderUnavailableError,
+    RangeNotSatisfiableError,
     StorageUnavailableError,
     TooBusyError,
     TooManyGenerationsError,
@@ -159,8 +161,13 @@ async def delete_image(image_id: ImageId, user: CurrentUserDep, gallery: Gallery
     "/{name}",
     response_class=Response,
     responses={
-        200: {"content": {"image/png": {}, "image/webp": {}}},
-        **responses(NotFoundError, ValidationFailedError, StorageUnavailableError),
+        HTTPStatus.OK: {"content": {"image/png": {}, "image/webp": {}}},
+        HTTPStatus.PARTIAL_CONTENT: {
+            "description": "The one range that was asked for",
+            "content": {"image/png": {}, "image/webp": {}},
+        },
+        HTTPStatus.NOT_MODIFIED: {"description": "`If-None-Match` names this file: the client has it already"},
+        **responses(NotFoundError, RangeNotSatisfiableError, ValidationFailedError, StorageUnavailableError),
     },
 )
 @uploads.head("/{name}", include_in_schema=False)
