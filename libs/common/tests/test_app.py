@@ -8,11 +8,11 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import Depends, FastAPI
-from pydantic import Field
+from pydantic import BaseModel, Field, ValidationError
 
 from common.app import create_service_app
 from common.auth import CurrentUserDep, require_scope
-from common.errors import ServiceUnavailableError
+from common.errors import ServiceUnavailableError, UpstreamError
 from common.idempotency import IdempotencyKey, IdempotencyKeyDep, chosen_key
 from common.mongo import open_database
 from common.pagination import PageQueryDep
@@ -51,6 +51,19 @@ async def crash() -> None:
 @router.get("/away")
 async def away() -> None:
     raise ServiceUnavailableError
+
+
+class VendorAnswer(BaseModel):
+    name: str
+    client_secret: str
+
+
+@router.get("/upstream")
+async def upstream() -> None:
+    try:
+        VendorAnswer.model_validate({"client_secret": "pi_1_secret_x"})
+    except ValidationError as error:
+        raise UpstreamError from error
 
 
 @router.get("/list")
@@ -161,6 +174,14 @@ async def test_unavailable_says_when_to_come_back(client: httpx.AsyncClient) -> 
     response = await client.get("/api/test/away")
     assert_failure(response, 503, "service_unavailable")
     assert int(response.headers["Retry-After"]) > 0
+
+
+async def test_answer_that_does_not_fit_is_not_quoted_in_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert_failure(await client.get("/api/test/upstream"), 502, "upstream_failed")
+    assert "VendorAnswer: name missing" in caplog.text
+    assert "pi_1_secret_x" not in caplog.text
 
 
 @pytest.mark.parametrize("bad", ["", "has space", "x" * 129, "ümlaut".encode().decode("latin-1"), "a;b"])

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from common.errors import (
@@ -50,6 +51,15 @@ def _message(problem: dict[str, Any]) -> str:
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
+def _cause(error: ServiceError) -> str | None:
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        # Its own words quote the answer that did not fit: somebody's secret, e-mail or prompt.
+        problems = (f"{_field(problem['loc'])} {problem['type']}" for problem in cause.errors(include_input=False))
+        return f"{cause.title}: {', '.join(problems)}"
+    return repr(cause) if cause else None
+
+
 def add_error_handlers(app: FastAPI, *, database_unavailable: Iterable[type[Exception]] = ()) -> None:
     """Give every failure of ``app`` the same body.
 
@@ -61,7 +71,7 @@ def add_error_handlers(app: FastAPI, *, database_unavailable: Iterable[type[Exce
     async def on_service_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, ServiceError)  # noqa: S101 - narrows the type Starlette leaves open
         if error.status >= 500:
-            logger.warning("request failed", code=error.code, cause=repr(error.__cause__) if error.__cause__ else None)
+            logger.warning("request failed", code=error.code, cause=_cause(error))
         return error_response(error)
 
     async def on_http_exception(_: Request, error: Exception) -> JSONResponse:
