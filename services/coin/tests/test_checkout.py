@@ -14,6 +14,15 @@ from common.testing import user_headers
 
 PATH = "/api/coin/checkout"
 
+INTENT = {
+    "id": "pi_00000001",
+    "object": "payment_intent",
+    "amount": 100,
+    "currency": "usd",
+    "livemode": False,
+    "client_secret": "s",
+}
+
 
 async def order(client: httpx.AsyncClient, user_id: str, key: str | None = None, **body: Any) -> httpx.Response:
     headers = user_headers(user_id) | ({"Idempotency-Key": key} if key else {})
@@ -111,14 +120,17 @@ async def test_lost_answer_of_stripe_is_found_again(
 
 
 async def test_secret_is_neither_kept_nor_logged(
-    client: httpx.AsyncClient, database: Database, ada: str, capfd: pytest.CaptureFixture[str]
+    client: httpx.AsyncClient, stripe: FakeStripe, database: Database, ada: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = (await order(client, ada, "k", amount=100)).json()["data"]
     kept = str(await database["checkouts"].find({}).to_list(10))
     assert data["transactionId"] in kept
     assert data["clientSecret"] not in kept
-    said = capfd.readouterr()
-    assert data["clientSecret"] not in said.out + said.err
+    stripe.answers = [httpx.Response(200, json={"id": data["transactionId"], "client_secret": data["clientSecret"]})]
+    assert (await order(client, ada, "k", amount=100)).status_code == 502
+    assert "checkout opened" in caplog.text
+    assert "payment_provider_unavailable" in caplog.text
+    assert data["clientSecret"][-10:] not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -127,17 +139,22 @@ async def test_secret_is_neither_kept_nor_logged(
 async def test_answer_that_does_not_fit(
     client: httpx.AsyncClient, stripe: FakeStripe, ada: str, change: dict[str, Any]
 ) -> None:
-    intent = {
-        "id": "pi_00000001",
-        "object": "payment_intent",
-        "amount": 100,
-        "currency": "usd",
-        "livemode": False,
-        "client_secret": "s",
-    }
-    stripe.answers = [httpx.Response(200, json=intent | change)]
+    stripe.answers = [httpx.Response(200, json=INTENT | change)]
     response = await order(client, ada, amount=100)
     assert (response.status_code, response.json()["code"]) == (502, "payment_provider_unavailable")
+
+
+@pytest.mark.parametrize("answer", [404, httpx.Response(200, json=INTENT | {"livemode": True})])
+async def test_payment_that_stripe_does_not_show_is_its_trouble(
+    client: httpx.AsyncClient, stripe: FakeStripe, ada: str, answer: int | httpx.Response
+) -> None:
+    stripe.answers = [answer]
+    made = await order(client, ada, "k", amount=100)
+    assert (made.status_code, made.json()["code"]) == (502, "payment_provider_unavailable")
+    assert (await order(client, ada, "k", amount=100)).status_code == 200
+    stripe.answers = [404]
+    again = await order(client, ada, "k", amount=100)
+    assert (again.status_code, again.json()["code"]) == (502, "payment_provider_unavailable")
 
 
 async def test_checkout_needs_a_user(client: httpx.AsyncClient) -> None:

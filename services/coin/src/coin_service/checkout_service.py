@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from coin_service.checkouts import Checkout, CheckoutStore
-from coin_service.errors import AmountNotPayableError, UnknownPackError
+from coin_service.errors import (
+    AmountNotPayableError,
+    PaymentNotFoundError,
+    PaymentProviderUnavailableError,
+    UnknownPackError,
+)
 from coin_service.ledger import Ledger, Request
 from coin_service.packs import Pack
 from coin_service.prices import Price, Prices
 from coin_service.providers.stripe import COINS_METADATA, USER_ID_METADATA
 from coin_service.providers.stripe_api import StripeApi
+from coin_service.providers.stripe_objects import NewPaymentIntent
 from common.errors import IdempotencyKeyReusedError, ServiceUnavailableError, ValidationFailedError
 from common.logging import get_logger
 
@@ -80,20 +86,28 @@ class CheckoutService:
         if await self._ledger.store.find_by_key(request.key) is not None:
             raise IdempotencyKeyReusedError
         checkout = await self._order(user_id, coins, request)
+        try:
+            async with self._api.bounded():
+                intent = await self._intent(checkout)
+        except AmountNotPayableError:
+            await self._checkouts.remove(checkout)
+            raise
+        except PaymentNotFoundError as error:
+            # No payment of the user's is missing: our key or address does not fit, or Stripe lost what it made.
+            raise PaymentProviderUnavailableError from error
+        replayed = checkout.transaction_id is not None
+        if not replayed:
+            await self._checkouts.set_payment(checkout, intent.id, sweep_after_seconds=self._sweep_after_seconds)
+            logger.info("checkout opened", user_id=user_id, coins=coins, transaction_id=intent.id)
         price = Price(checkout.price, checkout.currency)
-        async with self._api.bounded():
-            if checkout.transaction_id is not None:
-                intent = await self._api.new_payment_intent(checkout.transaction_id)
-                return OpenCheckout(intent.id, intent.client_secret, checkout.coins, price, replayed=True)
-            metadata = {USER_ID_METADATA: user_id, COINS_METADATA: str(checkout.coins), "checkout_id": checkout.id}
-            try:
-                intent = await self._api.create_payment_intent(price, metadata, key=f"checkout:{checkout.id}")
-            except AmountNotPayableError:
-                await self._checkouts.remove(checkout)
-                raise
-        await self._checkouts.set_payment(checkout, intent.id, sweep_after_seconds=self._sweep_after_seconds)
-        logger.info("checkout opened", user_id=user_id, coins=coins, transaction_id=intent.id)
-        return OpenCheckout(intent.id, intent.client_secret, checkout.coins, price, replayed=False)
+        return OpenCheckout(intent.id, intent.client_secret, checkout.coins, price, replayed=replayed)
+
+    async def _intent(self, checkout: Checkout) -> NewPaymentIntent:
+        if checkout.transaction_id is not None:
+            return await self._api.new_payment_intent(checkout.transaction_id)
+        metadata = {USER_ID_METADATA: checkout.user_id, COINS_METADATA: str(checkout.coins), "checkout_id": checkout.id}
+        price = Price(checkout.price, checkout.currency)
+        return await self._api.create_payment_intent(price, metadata, key=f"checkout:{checkout.id}")
 
     async def _order(self, user_id: str, coins: int, request: Request) -> Checkout:
         checkout = await self._checkouts.find_by_key(request.key)
