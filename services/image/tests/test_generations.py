@@ -1,6 +1,7 @@
 """Orders that are followed instead of being waited for: asked for, looked at, waited for and called off."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -320,3 +321,5 @@ async def test_the_schema_describes_it(client: httpx.AsyncClient) -> None:
     assert {"Last-Event-ID", "generation_id"} == {parameter["name"] for parameter in events["parameters"]}
     assert events["responses"]["200"]["content"].keys() == {"text/event-stream"}
     assert {"204", "401", "404", "429", "503"} <= events["responses"].keys()
+    public = {path: operations for path, operations in schema["paths"].items() if not path.startswith("/internal/")}
+    assert "HTTPValidationError" not in json.dumps(public)  # the framework's 422 is none of our answers

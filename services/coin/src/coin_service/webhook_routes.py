@@ -9,7 +9,7 @@ from coin_service.inbox_worker import InboxWorker
 from coin_service.play_events import PlayEvents
 from coin_service.settings import Settings
 from coin_service.stripe_events import StripeEvents
-from common.errors import BadRequestError, ServiceUnavailableError, responses
+from common.errors import BadRequestError, ServiceUnavailableError, ValidationFailedError, responses
 from common.schemas import Envelope, ReadModel, ok
 
 # No JSON route: what is signed are the bytes, whatever they are called.
@@ -40,7 +40,13 @@ async def inbox_worker(request: Request) -> InboxWorker:
 
 @router.post(
     "/stripe",
-    responses=responses(InvalidSignatureError, BadRequestError, WebhooksNotConfiguredError, ServiceUnavailableError),
+    responses=responses(
+        InvalidSignatureError,
+        BadRequestError,
+        ValidationFailedError,
+        WebhooksNotConfiguredError,
+        ServiceUnavailableError,
+    ),
 )
 async def stripe(
     request: Request,
@@ -59,7 +65,9 @@ async def stripe(
 
 @router.post(
     "/google-play",
-    responses=responses(InvalidSignatureError, WebhooksNotConfiguredError, ServiceUnavailableError),
+    responses=responses(
+        InvalidSignatureError, ValidationFailedError, WebhooksNotConfiguredError, ServiceUnavailableError
+    ),
 )
 async def google_play(
     request: Request,

@@ -123,7 +123,13 @@ async def get_generation(
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
         },
         HTTPStatus.NO_CONTENT: {"description": "The last event was the one of `Last-Event-ID`: do not come back."},
-        **responses(InvalidTokenError, GenerationNotFoundError, TooManyFollowersError, ServiceUnavailableError),
+        **responses(
+            InvalidTokenError,
+            GenerationNotFoundError,
+            ValidationFailedError,
+            TooManyFollowersError,
+            ServiceUnavailableError,
+        ),
     },
 )
 async def get_events(
@@ -143,7 +149,13 @@ async def get_events(
 
 @router.delete(
     "/{generation_id}",
-    responses=responses(InvalidTokenError, GenerationNotFoundError, GenerationStartedError, GenerationFinishedError),
+    responses=responses(
+        InvalidTokenError,
+        GenerationNotFoundError,
+        GenerationStartedError,
+        GenerationFinishedError,
+        ValidationFailedError,
+    ),
 )
 async def cancel_generation(
     generation_id: GenerationId, user: CurrentUserDep, service: ImageServiceDep, following: FollowingDep
