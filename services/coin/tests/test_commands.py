@@ -281,7 +281,7 @@ async def test_inbox(command: Command, database: Database) -> None:
     assert outcome(await command("inbox", "dead")) == (0, "0 messages")
     replayed = await inbox.find("stripe:evt_1")
     assert replayed is not None
-    assert (replayed.state, replayed.attempts, replayed.error) == ("received", 0, None)
+    assert (replayed.state, replayed.failures, replayed.error) == ("received", 0, None)
     unknown = await command("inbox", "replay", "stripe:evt_2", "stripe:evt_4")
     assert (unknown.exit_code, unknown.stderr.strip()) == (1, "there is no message stripe:evt_4")
 

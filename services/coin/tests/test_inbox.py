@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from coin_service.errors import PaymentProviderUnavailableError
 from coin_service.inbox import InboxStore, Message
-from coin_service.inbox_worker import MAX_ATTEMPTS, InboxWorker, PostponedError, UnusableMessageError
+from coin_service.inbox_worker import MAX_FAILURES, InboxWorker, PostponedError, UnusableMessageError
 from common.clock import utc_now
 from common.mongo import Database
 
@@ -39,6 +39,37 @@ async def test_message_is_kept_once(inbox: InboxStore) -> None:
     assert sum(kept) == 1
     assert [message.content for message in await inbox.list_messages("received", limit=10)] == [{"a": 1}]
     assert await inbox.add("admob", "evt_1", "x", {})
+
+
+async def test_waiting_is_no_failure(inbox: InboxStore, database: Database) -> None:
+    outcomes: list[Exception] = [PostponedError(seconds=9) for _ in range(MAX_FAILURES)]
+    outcomes.append(PaymentProviderUnavailableError())
+
+    async def handle(_: Message) -> None:
+        raise outcomes.pop(0)
+
+    name = await add(inbox)
+    worker = InboxWorker(inbox, {"stripe": handle})
+    while outcomes:
+        await make_due(database, name)
+        await worker.work_off()
+    message = await found(inbox, name)
+    assert (message.state, message.error) == ("retry", "payment_provider_unavailable")
+    assert message.next_at is not None
+    assert message.next_at < utc_now() + timedelta(seconds=5)  # the first pause of all
+
+
+async def test_late_word_of_before_a_replay_is_refused(inbox: InboxStore) -> None:
+    name = await add(inbox)
+    before = await inbox.claim(name)
+    assert before is not None
+    assert await inbox.replay(name)
+    after = await inbox.claim(name)
+    assert after is not None
+    await inbox.set_dead(before, error="too late")
+    assert not await inbox.renew(before)
+    assert await inbox.renew(after)
+    assert (await found(inbox, name)).state == "received"
 
 
 async def test_two_processes_share_the_work(inbox: InboxStore, database: Database) -> None:
@@ -84,7 +115,7 @@ async def test_what_cannot_be_done_is_dead_until_replayed(inbox: InboxStore, dat
             raise UnusableMessageError("unknown_user") if message.id.endswith("1") else PaymentProviderUnavailableError
 
     first, second = await add(inbox, "evt_1"), await add(inbox, "evt_2")
-    await database["inbox"].update_one({"_id": second}, {"$set": {"attempts": MAX_ATTEMPTS - 1}})
+    await database["inbox"].update_one({"_id": second}, {"$set": {"failures": MAX_FAILURES - 1}})
     worker = InboxWorker(inbox, {"stripe": handle})
     await worker.work_off()
     dead = {message.id: message.error for message in await inbox.list_messages("dead", limit=10)}

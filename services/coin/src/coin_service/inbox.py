@@ -34,7 +34,9 @@ class Message(BaseModel):
     """JSON, without secrets and personal data."""
     state: State
     attempts: int
-    """How often it was taken up."""
+    """How often it was taken up; who writes after a later one is refused."""
+    failures: int = 0
+    """How often something went wrong since it came, or was replayed; that it had to wait is no failure."""
     received_at: datetime
     next_at: datetime | None = None
     """When it is due, or when the lease of who is at it ends; ``None`` once it is done or dead."""
@@ -126,9 +128,10 @@ class InboxStore:
         """Note for an operator what came of a message that is about to be done."""
         await self._messages.update_one({"_id": message.id}, {"$set": {"outcome": outcome}})
 
-    async def set_retry(self, message: Message, *, seconds: float, error: str) -> None:
+    async def set_retry(self, message: Message, *, seconds: float, error: str, failures: int) -> None:
         """Try again later, unless another process has taken it up meanwhile."""
-        change = {"state": "retry", "next_at": utc_now() + timedelta(seconds=seconds), "error": error}
+        next_at = utc_now() + timedelta(seconds=seconds)
+        change = {"state": "retry", "next_at": next_at, "error": error, "failures": failures}
         await self._messages.update_one(self._mine(message), {"$set": change})
 
     async def set_dead(self, message: Message, *, error: str) -> None:
@@ -147,7 +150,7 @@ class InboxStore:
 
     async def replay(self, message_id: str) -> bool:
         """Make a message due again, whatever became of it; ``False`` if there is none."""
-        change = {"state": "received", "attempts": 0, "next_at": utc_now()}
+        change = {"state": "received", "failures": 0, "next_at": utc_now()}
         found = await self._messages.update_one(
             {"_id": message_id}, {"$set": change, "$unset": {"done_at": "", "error": ""}}
         )

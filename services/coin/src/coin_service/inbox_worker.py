@@ -24,7 +24,7 @@ RENEWALS = 3
 
 FIRST_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 3600.0
-MAX_ATTEMPTS = 60
+MAX_FAILURES = 60
 """With these pauses about two days: longer than a vendor's outage, shorter than anybody's patience."""
 
 _WAIT: tuple[type[Exception], ...] = (TimeoutError, *DATABASE_UNAVAILABLE)
@@ -105,7 +105,7 @@ class InboxWorker:
         except UnusableMessageError as error:
             return await self._bury(message, error.code)
         except PostponedError as error:
-            await self._store.set_retry(message, seconds=error.seconds, error="postponed")
+            await self._store.set_retry(message, seconds=error.seconds, error="postponed", failures=message.failures)
             return "postponed"
         except ServiceError as error:
             return await self._repeat(message, error.code)
@@ -138,11 +138,12 @@ class InboxWorker:
         logger.warning("inbox message was taken over", message_id=message.id)
 
     async def _repeat(self, message: Message, code: str) -> str:
-        if message.attempts >= MAX_ATTEMPTS:
+        failures = message.failures + 1
+        if failures >= MAX_FAILURES:
             return await self._bury(message, code)
-        wait = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(message.attempts - 1, 12))
+        wait = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(failures - 1, 12))
         logger.warning("inbox message postponed", message_id=message.id, error=code, again_in_seconds=wait)
-        await self._store.set_retry(message, seconds=wait, error=code)
+        await self._store.set_retry(message, seconds=wait, error=code, failures=failures)
         MESSAGES.labels(message.source, "retry").inc()
         return code
 
