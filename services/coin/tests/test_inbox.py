@@ -137,7 +137,7 @@ async def test_a_killed_process_loses_its_lease(inbox: InboxStore, database: Dat
     await make_due(database, name)
     taken = await inbox.claim()
     assert taken is not None
-    await inbox.set_retry(lost, seconds=0, error="late")  # the first one was only slow
+    await inbox.set_retry(lost, seconds=0, error="late", failures=1)  # the first one was only slow
     assert (await found(inbox, name)).error is None
     await inbox.set_done(taken)
     await inbox.set_dead(lost, error="late")
