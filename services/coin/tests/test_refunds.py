@@ -181,6 +181,7 @@ async def test_debt_is_paid_from_it(
             [("balance", 3), ("refund", 4), ("refund", 5), ("sum", 5)],
         ),
         (5, {"$set": {"type": "earn"}}, [("refund", 5), ("counts", 5), ("position", 5)]),
+        (5, {"$unset": {"refunds": 1, "refund_number": 1, "refunded": 1}}, [("refund", 5)]),
     ],
 )
 async def test_audit_names_what_is_wrong(

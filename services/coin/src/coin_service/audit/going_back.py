@@ -33,6 +33,8 @@ class Refunds:
 
     def add(self, entry: Document) -> None:
         if "refunds" not in entry:
+            if entry.get("type") == "refund" and entry.get("adjusts") is None:
+                self._tell("refund", "gives back neither a capture nor a payment")
             return
         if (entry.get("kind"), entry.get("type")) != ("credit", "refund"):
             self._tell("refund", f"a {entry.get('kind')} of type {entry.get('type')!r} gives back a capture")
