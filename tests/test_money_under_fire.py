@@ -52,7 +52,7 @@ STARTED_SECONDS = 120.0
 """On a machine that is busy with something else."""
 
 SETTLED_SECONDS = 100.0
-"""A message that a killed process had taken up is another's after 60 s; within 90 s of the start on a quiet machine."""
+"""What a killed process had taken up is another's after 10 s (messages) or 60 s (consumptions, checkouts)."""
 
 DEBT_PAYING_COINS = 100_000
 
