@@ -1,193 +1,125 @@
-"""However often the process dies, before or after whichever step: money and pictures agree in the end."""
+"""However often its processes die, sleep or go deaf, before or after whichever step: money and pictures agree."""
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import get_args
 
-import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from common.auth import ServiceTokenSigner
-from common.clients.coin import CoinClient
-from common.clients.subscription import SubscriptionClient
-from common.mongo import Database, new_id
-from common.testing import TEST_SECRETS, service_settings
-from image_service.changes import Changes
-from image_service.covers import Covers
-from image_service.drawing import MAX_ATTEMPTS, Drawing
-from image_service.files import PictureFiles
-from image_service.funds import Funds
-from image_service.models import Generation
-from image_service.moves import FencedError, Moves
-from image_service.places import Places
-from image_service.providers.stability import open_engine
-from image_service.run import Run
-from image_service.runner import GenerationRunner
-from image_service.settings import Settings
-from image_service.storage.local import LocalStorage
-from image_service.store.covers import EntitlementStore, QuotaStore
-from image_service.store.generations import GenerationStore
-from image_service.store.images import ImageStore
-from image_service.testing import WORLD_SETTINGS, World, some_generation
+from common.mongo import Database
+from image_service.models import Cover, Generation, State
+from image_service.testing.fates import Doom, Ending
+from image_service.testing.lives import Life, Play, Said, Script
 
-ResultT = TypeVar("ResultT")
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
+
+AT_ONCE = 6
+
+MOVED = "move"
+BY_COINS = ["entitlements", "holds", MOVED, MOVED, "text-to-image", *["put"] * 4, MOVED, "captures", "add_all", MOVED]
+COVERED = ["entitlements", "reserve", MOVED, MOVED, "text-to-image", *["put"] * 4, MOVED, "settle"]
+REJECTED = ["entitlements", "holds", MOVED, MOVED, "text-to-image", MOVED, "voids", "delete"]
+RESERVING = range(1, 4)
+"""Where it is set aside what they cost, and where that is written down; then comes the engine's turn."""
+
+Played = Callable[..., Awaitable[list[tuple[Play, Generation]]]]
 
 
-class Killed(BaseException):
-    """As ``kill -9``: nothing that the code does about it has any effect, since all of it goes through ``Fate``."""
+@pytest.fixture
+def played(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
+    """Let orders go through this, some at a time; see that nothing is wrong with any, and return how they ended."""
+    for name in ("drawing", "runner", "moves"):
+        monkeypatch.setattr(f"image_service.{name}.MAX_PAUSE_SECONDS", 0.02)
+
+    async def play_all(*scripts: Script) -> list[tuple[Play, Generation]]:
+        plays = [Play(database, tmp_path, script) for script in scripts]
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def one(play: Play) -> tuple[Play, Generation]:
+            async with turns:
+                ended = await play.run()
+                await play.check(ended)
+                return play, ended
+
+        return await asyncio.gather(*(one(play) for play in plays))
+
+    return play_all
 
 
-class Fate:
-    """Lets a process die at its n-th step, before or after it is done."""
-
-    def __init__(self, step: int | None, *, is_after: bool) -> None:
-        self._left = step
-        self._is_after = is_after
-        self.is_dead = False
-
-    async def take(self, action: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        if self.is_dead:
-            raise Killed
-        if self._left is not None:
-            self._left -= 1
-            if self._left < 0:
-                self.is_dead = True
-                if self._is_after:
-                    await action()
-                raise Killed
-        return await action()
+async def ends_of(
+    played: Played,
+    ending: Ending,
+    steps: list[str],
+    at: Iterable[int],
+    *,
+    first: bool,
+    then: bool,
+    said: Sequence[Said] = (),
+) -> set[tuple[State, Cover | None]]:
+    """Let this happen to an order's first process, at each of some of its steps; returns how the orders ended."""
+    dooms = [Doom(step, ending) for step in at]
+    ends = await played(*(Script([Life(doom, first), Life(is_covered=then)], said) for doom in dooms))
+    for doom, (play, _) in zip(dooms, ends, strict=True):
+        assert play.fates[0].steps[: doom.step + 1] == steps[: doom.step + 1]
+        assert play.fates[0].struck == steps[doom.step], "or it would prove nothing"
+    return {(ended.state, ended.cover) for _, ended in ends}
 
 
-class MortalWorld(httpx.AsyncBaseTransport):
-    def __init__(self, world: World, fate: Fate) -> None:
-        self._world, self._fate = world, fate
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._fate.take(lambda: self._world.handle_async_request(request))
-
-
-class MortalStore(GenerationStore):
-    def __init__(self, database: Database, fate: Fate, *, owner: str) -> None:
-        super().__init__(database, owner=owner, lease_seconds=-1)  # nobody waits for the end of a lease here
-        self._fate = fate
-
-    async def move(self, generation: Generation, after: Any, **changes: Any) -> Generation | None:
-        return await self._fate.take(lambda: super(MortalStore, self).move(generation, after, **changes))
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_one_fault_at_any_step_costs_nobody_a_picture(played: Played, ending: Ending) -> None:
+    assert await ends_of(played, ending, BY_COINS, range(len(BY_COINS)), first=False, then=False) == {
+        ("succeeded", "coins")
+    }
+    ends = await ends_of(played, ending, COVERED, [*RESERVING, 9, 10], first=True, then=True)
+    assert {state for state, _ in ends} == {"succeeded"}
+    assert ("succeeded", "subscription") in ends
 
 
-class MortalQuotas(QuotaStore):
-    def __init__(self, database: Database, fate: Fate) -> None:
-        super().__init__(database)
-        self._fate = fate
-
-    async def reserve(self, user_id: str, day: str, generation_id: str, samples: int, *, limit: int) -> bool:
-        reserve = super().reserve
-        return await self._fate.take(lambda: reserve(user_id, day, generation_id, samples, limit=limit))
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_price_is_set_aside_once_although_the_cover_changes(played: Played, ending: Ending) -> None:
+    ends = await ends_of(played, ending, COVERED, RESERVING, first=True, then=False)
+    ends |= await ends_of(played, ending, BY_COINS, RESERVING, first=False, then=True)
+    assert {state for state, _ in ends} == {"succeeded"}
 
 
-class MortalStorage(LocalStorage):
-    def __init__(self, folder: Path, fate: Fate) -> None:
-        super().__init__(folder, public_url="http://localhost:5000")
-        self._fate = fate
-
-    async def put(self, file: str, data: bytes) -> None:
-        await self._fate.take(lambda: super(MortalStorage, self).put(file, data))
-
-    async def delete(self, file: str) -> None:
-        await self._fate.take(lambda: super(MortalStorage, self).delete(file))
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_what_the_engine_refuses_costs_nothing_whatever_happens(played: Played, ending: Ending) -> None:
+    said: list[Said] = ["rejected"] * 3
+    ends = await ends_of(played, ending, REJECTED, range(1, len(REJECTED)), first=False, then=False, said=said)
+    assert {state for state, _ in ends} == {"failed"}
 
 
-async def live(database: Database, world: World, folder: Path, fate: Fate, *, owner: str) -> None:
-    """Work on the order until its end, or one's own."""
-    transport = MortalWorld(world, fate)
-    store = MortalStore(database, fate, owner=owner)
-    run_settings = service_settings(
-        Settings, "mongodb://unused", "unused", stability_api_key=SecretStr("sk"), **WORLD_SETTINGS
-    )
-    signer = ServiceTokenSigner(TEST_SECRETS["service_secret"], caller="image")
-    async with (
-        httpx.AsyncClient(transport=transport, base_url="http://coin.test") as coin,
-        httpx.AsyncClient(transport=transport, base_url="http://subscription.test") as subscription,
-        open_engine(run_settings, transport=transport) as engine,
-    ):
-        covers = Covers(
-            SubscriptionClient(subscription, signer),
-            EntitlementStore(database),
-            MortalQuotas(database, fate),
-            daily_images=5,
-        )
-        funds = Funds(CoinClient(coin, signer), covers)
-        files, changes = PictureFiles(MortalStorage(folder, fate)), Changes(store)
-        moves = Moves(store, changes)
-        places = Places(drawing=4, drawing_per_user=4, waiting=4, per_user=8)
-        drawing = Drawing(store, engine, files, places, moves, changes)
-        runner = GenerationRunner(store, ImageStore(database), funds, files, drawing, moves)
-        generation = await store.claim_stale()
-        if generation is not None:
-            # The claim of the first life stands for the request that brought the order.
-            await runner.drive(Run(generation, is_takeover=generation.lease_n > 2))
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_what_is_called_off_costs_nothing_whatever_happens(played: Played, ending: Ending) -> None:
+    lives = [
+        [Life(Doom(step, ending), is_covered), Life(later, cancels=True)]
+        for is_covered in (False, True)
+        for step in RESERVING
+        for later in (None, *([Doom(0, ending)] if step == 1 else []))
+    ]
+    for play, ended in await played(*(Script(each) for each in lives)):
+        is_drawn = bool(play.world.engine.orders)
+        assert ended.state == ("succeeded" if is_drawn else "failed"), (play.script, ended.failure)
 
 
-LIVES = st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), max_size=5)
-"""After how many steps each ends, whether the last one is done, and whether a subscription covers meanwhile."""
-
-ANSWERS = st.lists(st.sampled_from(["good", "lost", "refused", "rejected"]), max_size=4)
-
-
-def answer(world: World, kind: str) -> None:
-    match kind:
-        case "lost":
-            world.engine.answers.append(httpx.ReadError("reset"))
-        case "refused":
-            world.engine.answers.append(httpx.Response(401, json={"name": "unauthorized"}))
-        case "rejected":
-            world.engine.answers.append(httpx.Response(400, json={"name": "invalid_prompts"}))
+async def test_the_engine_is_asked_three_times_however_many_processes_die(played: Played) -> None:
+    died = [Life(Doom(4, "dies after")), *[Life(Doom(1, "dies after"))] * 5]
+    slept = [Life(Doom(3, "sleeps after"), sleeps=9), *[Life(Doom(0, "sleeps after"), sleeps=9)] * 5]
+    scripts = [Script(died), Script(slept), Script([], said=["lost"] * 5)]
+    for play, ended in await played(*scripts):
+        assert (ended.state, ended.attempts, len(play.world.engine.orders)) == ("failed", 3, 3)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lives=LIVES, answers=ANSWERS, balance=st.sampled_from([5, 100, 100]), both=st.booleans())
-async def test_money_and_pictures_agree(
-    database: Database,
-    lives: list[tuple[int, bool, bool]],
-    answers: list[str],
-    balance: int,
-    both: bool,
-) -> None:
-    world = World(balance=balance)
-    world.subscription.until = "2999-01-01T00:00:00.000Z"
-    for kind in answers:
-        answer(world, kind)
-    store = GenerationStore(database, owner="first", lease_seconds=-1)
-    await store.ensure_indexes()
-    user_id = new_id()
-    generation = await store.add(some_generation(user_id))
-    assert generation is not None
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        for n, (step, is_after, is_covered) in enumerate([*lives, (None, False, False), (None, False, False)]):
-            world.subscription.active = is_covered
-            owners = [f"{n}", f"{n}'"] if both else [f"{n}"]  # two processes take it over at once: one is fenced
-            outcomes = [live(database, world, folder, Fate(step, is_after=is_after), owner=owner) for owner in owners]
-            for outcome in await asyncio.gather(*outcomes, return_exceptions=True):
-                assert outcome is None or isinstance(outcome, Killed | FencedError), outcome
-        ended = await store.get(generation.id)
-        assert not ended.open
-        assert ended.attempts <= MAX_ATTEMPTS
-        images = await ImageStore(database).find_all(user_id, [picture.image_id for picture in ended.pictures])
-        kept = {image.file for image in images} | {image.thumbnail for image in images}
-        assert set(os.listdir(folder)) >= kept - {None}
-        day = ended.created_at.date().isoformat()
-        covered = await QuotaStore(database).count(user_id, day)
-        assert world.coin.held == 0
-        if ended.state == "succeeded":
-            assert len(images) == 2
-            assert covered == (2 if ended.cover == "subscription" else 0)
-            assert balance - world.coin.balance == ended.coins_used == (20 if ended.cover == "coins" else 0)
-        else:
-            assert ended.state == "failed"
-            assert (images, covered, world.coin.balance) == ([], 0, balance)
+DOOMS = st.builds(Doom, st.integers(0, 13), st.sampled_from(ENDINGS))
+LIFE = st.builds(Life, DOOMS, st.booleans(), st.integers(1, 3), st.sampled_from([False] * 7 + [True]))
+SAID = st.lists(st.sampled_from(["good", "withheld", "lost", "refused", "rejected"]), max_size=3)
+SCRIPTS = st.builds(Script, st.lists(LIFE, max_size=5), SAID, st.sampled_from([5, 100, 100]))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scripts=st.lists(SCRIPTS, min_size=AT_ONCE, max_size=AT_ONCE))
+async def test_money_and_pictures_agree_whatever_happens(played: Played, scripts: list[Script]) -> None:
+    await played(*scripts)
