@@ -26,10 +26,12 @@ async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
 
 
 async def test_the_first_answer_again(client: httpx.AsyncClient, world: World) -> None:
-    first = await generate(client, "k", samples=2)
-    again = await generate(client, "k", samples=2)
-    in_the_body = await client.post("/api/image/generate", json=FOX | {"samples": 2, "idempotencyKey": "k"})
-    old_name = await generate(client, "k", samples=2, cfg_scale=7.0)
+    first = await generate(client, "k", samples=2, cfgScale=7)
+    again = await generate(client, "k", samples=2, cfgScale=7)
+    in_the_body = await client.post(
+        "/api/image/generate", json=FOX | {"samples": 2, "cfgScale": 7, "idempotencyKey": "k"}
+    )
+    old_name = await generate(client, "k", samples=2, cfg_scale=7.0, steps=30)
     assert first.json() == again.json() == in_the_body.json() == old_name.json()
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"

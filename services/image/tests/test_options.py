@@ -205,6 +205,17 @@ async def test_v2beta_refuses_before_anything_moves(start: Start, world: World, 
         assert (await client.post("/api/image/generate", json=FOX, headers=headers)).status_code == 200
 
 
+async def test_an_engines_own_cfg_scale_is_not_ours(start: Start, world: World, database: Database) -> None:
+    async with start(stability_engine="sd3") as client:
+        headers = {"Idempotency-Key": "k"}
+        own = await client.post("/api/image/generate", json=FOX, headers=headers)
+        assert own.json()["data"]["applied"]["cfgScale"] == 4
+        named = await client.post("/api/image/generate", json=FOX | {"cfgScale": 7}, headers=headers)
+        assert (named.status_code, named.json()["code"]) == (422, "idempotency_key_reused")
+        again = await client.post("/api/image/generate", json=FOX, headers=headers)
+        assert again.json() == own.json()
+
+
 async def test_an_engine_that_keeps_failing_is_not_asked(client: httpx.AsyncClient, world: World) -> None:
     world.engine.answers = [
         httpx.Response(500, json={"id": "1", "name": "server_error", "message": "vendor's words"}) for _ in range(30)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -44,8 +45,8 @@ def chosen_key(header: str | None, field: str | None) -> str | None:
     return header if header is not None else field
 
 
-def fingerprint(operation: str, body: BaseModel) -> str:
-    """Hash what a request asks for: the operation and the validated body without its key."""
-    content = body.model_dump(mode="json", exclude={"idempotency_key"})
+def fingerprint(operation: str, body: BaseModel, *, without: Collection[str] = ()) -> str:
+    """Hash what a request asks for: the operation and the validated body without its key, and ``without`` others."""
+    content = body.model_dump(mode="json", exclude={"idempotency_key", *without})
     canonical = json.dumps([operation, content], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

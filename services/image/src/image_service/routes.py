@@ -20,7 +20,7 @@ from common.errors import (
     ValidationFailedError,
     responses,
 )
-from common.idempotency import REPLAYED_HEADER, IdempotencyKeyDep, chosen_key, fingerprint
+from common.idempotency import REPLAYED_HEADER, IdempotencyKeyDep, chosen_key
 from common.pagination import PageQueryDep
 from common.routing import json_router
 from common.schemas import Envelope, ok
@@ -105,7 +105,7 @@ async def generate(
     provider: ProviderDep,
 ) -> Response:
     """Draw the pictures of one order; costs coins for each delivered, unless a subscription covers them."""
-    key, asked = chosen_key(key, body.idempotency_key), fingerprint("generate", body)
+    key, asked = chosen_key(key, body.idempotency_key), body.fingerprint()
     order = body.to_order(cfg_scale=provider.capabilities.default_cfg_scale)
     if prefers_async:
         return await accepted(following, *await service.start(user.id, order, key=key, fingerprint=asked))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, PlainSerializer
 
-from common.idempotency import IdempotencyKey
+from common.idempotency import IdempotencyKey, fingerprint
 from common.pagination import Pagination
 from common.schemas import ReadModel, RequestModel, Text, Timestamp
 from image_service.models import Generation, Image, ImageUrls, Order, StylePreset
@@ -65,6 +65,10 @@ class GenerateRequest(RequestModel):
         default="base64", description="`url` leaves `imageData` null: less to transfer"
     )
     idempotency_key: IdempotencyKey | None = None
+
+    def fingerprint(self) -> str:
+        """Hash what is asked for; who names no ``cfgScale`` asks for the engine's own, which is not 7 everywhere."""
+        return fingerprint("generate", self, without=() if "cfg_scale" in self.model_fields_set else ("cfg_scale",))
 
     def to_order(self, *, cfg_scale: float | None) -> Order:
         """Read it as an order; ``cfg_scale`` is the engine's own, for who does not name one."""
