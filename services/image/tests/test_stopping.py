@@ -10,6 +10,12 @@ import httpx
 import pytest
 
 from common.mongo import Database
+from image_service.models import Generation
+from image_service.places import Places
+from image_service.run import Run
+from image_service.runner import Finished, GenerationRunner
+from image_service.store.generations import GenerationStore
+from image_service.tasks import GenerationTasks
 from image_service.testing import World, leave_behind, until, until_ended
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -42,6 +48,38 @@ async def test_what_is_left_is_handed_over_at_once(start: Start, world: World, d
         again = await client.post("/api/image/generate", json=FOX, headers=KEY)
         assert again.headers["Idempotent-Replayed"] == "true"
     assert (world.coin.balance, world.coin.held) == (90, 0)
+
+
+class _Waiting(GenerationStore):
+    """One whose every ``hand_over`` takes until all have begun, as without a database each takes seconds."""
+
+    def __init__(self, database: Database, number: int) -> None:
+        super().__init__(database, owner="stopping", lease_seconds=30)
+        self._all = asyncio.Barrier(number)
+
+    async def hand_over(self, generation: Generation, *, seconds: float) -> None:
+        await self._all.wait()
+        await super().hand_over(generation, seconds=seconds)
+
+
+class _Endless(GenerationRunner):
+    def __init__(self) -> None:
+        pass
+
+    async def drive(self, run: Run) -> Finished:
+        return await asyncio.Future()
+
+
+async def test_what_is_left_is_handed_over_side_by_side(database: Database, user_id: str) -> None:
+    places = Places(drawing=3, drawing_per_user=3, waiting=0, per_user=3)
+    tasks = GenerationTasks(_Waiting(database, 3), _Endless(), places)
+    for n in range(3):
+        places.take(user_id)
+        tasks.begin(Run(await leave_behind(database, user_id, state="drawing", key=f"k{n}", stale=False)))
+    await asyncio.wait_for(tasks.drain(0.01), 5)
+    assert places.room == 3
+    claimed = [await GenerationStore(database, owner="next", lease_seconds=30).claim_stale() for _ in range(3)]
+    assert [each.lease_n for each in claimed if each is not None] == [2, 2, 2]
 
 
 async def test_no_new_work_and_no_other_ones_while_stopping(
