@@ -14,7 +14,7 @@ import pytest
 from common.clock import format_timestamp, utc_now
 from common.mongo import Database
 from image_service.files import PictureFiles, new_files
-from image_service.models import State
+from image_service.models import State, coin_key_of
 from image_service.providers import DrawnPicture
 from image_service.storage.local import LocalStorage
 from image_service.store.covers import QuotaStore
@@ -82,6 +82,26 @@ async def test_nothing_is_drawn_when_attempts_or_time_are_spent(
     assert (document["state"], document["coins_used"]) == ("failed", 0)
     assert (world.coin.balance, world.coin.held, world.engine.orders) == (100, 0, [])
     assert await storage.find(names[0]) is None
+
+
+async def test_coins_of_who_has_no_time_left_do_not_wait_for_a_place(
+    start: Start, world: World, database: Database, user_id: str
+) -> None:
+    world.coin.balance = 1000
+    world.engine.open.clear()
+    async with start(max_concurrent_generations=1, max_waiting_generations=0, **SOON) as client:
+        drawing = asyncio.create_task(client.post("/api/image/generate", json={"prompt": "a cat"}))
+        await until(lambda: world.engine.orders)
+        await world.coin.client().hold(user_id, 20, key=coin_key_of("a" * 24))
+        past = utc_now() - timedelta(seconds=301)
+        late = await leave_behind(database, user_id, id="a" * 24, state="reserved", key="late", created_at=past)
+        young = await leave_behind(database, user_id, state="reserved", key="young")
+        assert (await until_ended(database, late.id, seconds=5))["state"] == "failed"
+        assert (world.coin.balance, world.coin.held) == (990, 10)
+        assert await database["generations"].count_documents({"_id": young.id, "lease.n": 1}) == 1
+        world.engine.open.set()
+        assert (await drawing).status_code == 200
+        assert (await until_ended(database, young.id))["state"] == "failed", "whose coins were never set aside"
 
 
 @pytest.mark.parametrize("is_captured", [True, False])

@@ -40,6 +40,9 @@ outcomes of a compare-and-set on one document, so charging and giving back exclu
 UNDECIDED: tuple[State, ...] = ("accepted", "reserved", "drawing")
 """Before it is known whether it will be charged."""
 
+ORDER_SECONDS = 300.0
+"""From acceptance to stored pictures, whoever works on it; after that nothing is charged."""
+
 Cover = Literal["coins", "subscription"]
 
 

@@ -4,10 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from common.clock import utc_now
-from image_service.models import Generation
-
-ORDER_SECONDS = 300.0
-"""From acceptance to stored pictures, whoever works on it; after that nothing is charged."""
+from image_service.models import ORDER_SECONDS, Generation
 
 PATIENCE_SECONDS = 100.0
 """How long the client of a fresh order waits for it: within the gateway's 120 s."""

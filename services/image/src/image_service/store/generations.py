@@ -2,11 +2,12 @@
 
 from collections.abc import Collection as Group
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from common.clock import utc_now
 from common.mongo import ASCENDING, Database, Document, DuplicateKeyError, ReturnDocument
-from image_service.models import Failure, Generation, Model, State
+from image_service.models import ORDER_SECONDS, Failure, Generation, Model, State
 
 
 class GenerationStore:
@@ -180,7 +181,7 @@ class GenerationStore:
 
         Args:
             besides: Not one of these.
-            decided: Only one that has nothing left to do than to charge or to give back.
+            decided: Only one that has nothing left to do than to charge or to give back: decided, or without time left.
         """
         stale: Document = {
             "open": True,
@@ -188,7 +189,8 @@ class GenerationStore:
             "$expr": {"$lt": ["$lease.until", "$$NOW"]},
         }
         if decided:
-            stale["state"] = {"$in": ["stored", "voiding"]}
+            late = {"created_at": {"$lt": utc_now() - timedelta(seconds=ORDER_SECONDS)}}
+            stale["$or"] = [{"state": {"$in": ["stored", "voiding"]}}, late]
         document = await self._generations.find_one_and_update(
             stale,
             [{"$set": {"lease": self._lease(_ONE_MORE)}}],
