@@ -48,12 +48,12 @@ class QuotaStore:
         slot = f"$reserved.{generation_id}"
         is_new = {"$eq": [{"$type": slot}, "missing"]}
         fits = {"$and": [is_new, {"$lte": [_USED, limit - samples]}]}
-        document = await self._update(
+        return await self._update(
             f"{user_id}:{day}",
+            generation_id,
             used={"$add": [_USED, {"$cond": [fits, samples, 0]}]},
-            slots={generation_id: {"$cond": [fits, samples, {"$ifNull": [slot, "$$REMOVE"]}]}},
+            slot={"$cond": [fits, samples, {"$ifNull": [slot, "$$REMOVE"]}]},
         )
-        return bool(document["reserved"].get(generation_id))
 
     async def count(self, user_id: str, day: str) -> int:
         """Return how many pictures are counted."""
@@ -69,19 +69,25 @@ class QuotaStore:
         """End a reservation: of what was counted in advance ``delivered`` stays. None can be made afterwards."""
         slot = {"$ifNull": [f"$reserved.{generation_id}", 0]}
         unused = {"$cond": [{"$gt": [slot, 0]}, {"$subtract": [slot, delivered]}, 0]}
-        await self._update(f"{user_id}:{day}", used={"$subtract": [_USED, unused]}, slots={generation_id: 0})
+        await self._update(f"{user_id}:{day}", generation_id, used={"$subtract": [_USED, unused]}, slot=0)
 
-    async def _update(self, quota_id: str, *, used: Document, slots: Document) -> Document:
+    async def _update(self, quota_id: str, generation_id: str, *, used: Document, slot: Document | int) -> bool:
+        """Change a day's count and one order's part of it; returns whether it has one afterwards."""
         expires_at = {"$ifNull": ["$expires_at", utc_now() + timedelta(days=KEEP_DAYS)]}
-        update = [{"$set": {"used": used, "reserved": slots, "expires_at": expires_at}}]
+        update = [{"$set": {"used": used, "reserved": {generation_id: slot}, "expires_at": expires_at}}]
         while True:
             try:
                 document = await self._quotas.find_one_and_update(
-                    {"_id": quota_id}, update, upsert=True, return_document=ReturnDocument.AFTER
+                    {"_id": quota_id},
+                    update,
+                    # The marks of a day's other orders may be thousands.
+                    {f"reserved.{generation_id}": 1},
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
                 )
             except DuplicateKeyError:
                 continue  # made by another order in the same moment
-            return document or {}
+            return bool((document or {}).get("reserved", {}).get(generation_id))
 
 
 _USED: Document = {"$ifNull": ["$used", 0]}
