@@ -44,6 +44,9 @@ Said = Literal["good", "withheld", "lost", "refused", "rejected"]
 PIXELS = 64
 """Of a side: small pictures are drawn like others, but sooner."""
 
+MAX_SECONDS = 30.0
+"""One order's; a tenth of a second unless something waits in vain."""
+
 MAX_CALLS = 9
 """Of the engine that are answered; more than there may be."""
 
@@ -115,7 +118,15 @@ class Play:
         self._store = _WatchedStore(database, self)
 
     async def run(self) -> Generation:
-        """Let them live, and after them some to whom nothing happens; returns the order when all is over."""
+        """Let them live, and after them some to whom nothing happens; returns the order when all is over.
+
+        Raises:
+            TimeoutError: It has no end.
+        """
+        async with asyncio.timeout(MAX_SECONDS):
+            return await self._run()
+
+    async def _run(self) -> Generation:
         order = some_generation(self._user_id, id=self.generation_id, order=ORDER)
         assert await self._store.add(order) is not None
         waiting: list[tuple[int, Fate, asyncio.Task[None]]] = []
