@@ -73,6 +73,17 @@ async def test_of_many_claims_one_succeeds(database: Database, user_id: str) -> 
     assert [claim.lease_n for claim in claims if claim is not None] == [2]
 
 
+async def test_what_is_handed_over_is_not_held_on_to(database: Database, user_id: str) -> None:
+    generation = await leave_behind(database, user_id, state="stored", stale=False)
+    before, after = store_of(database, "dead"), store_of(database, "next")
+    await before.hand_over(generation, seconds=-1)
+    assert await before.renew({generation.id: 1}) == set(), "sent at the same moment; it is not lost to anybody yet"
+    claimed = await after.claim_stale()
+    assert claimed is not None
+    assert await after.renew({claimed.id: 2}) == set()
+    assert await store_of(database, "third").claim_stale() is None
+
+
 @pytest.mark.parametrize("state", ["accepted", "reserved"])
 async def test_calling_off_and_drawing_exclude_each_other(database: Database, user_id: str, state: State) -> None:
     outcomes = set()

@@ -20,7 +20,8 @@ class GenerationStore:
 
     Args:
         database: The service's own.
-        owner: This process's name in leases; another life of the process has another one.
+        owner: This process's name in leases; another life of the process has another one. A lease without an owner is
+            nobody's to renew.
         lease_seconds: After how long without a renewal another process may take a generation over.
     """
 
@@ -159,7 +160,10 @@ class GenerationStore:
         """
         if not leases:
             return set()
-        ours = [{"_id": generation_id, "lease.n": _number(n)} for generation_id, n in leases.items()]
+        ours = [
+            {"_id": generation_id, "lease.n": _number(n), "lease.owner": self._owner}
+            for generation_id, n in leases.items()
+        ]
         renewed = await self._generations.update_many({"open": True, "$or": ours}, [{"$set": {"lease": self._lease()}}])
         if renewed.matched_count == len(leases):
             return set()
@@ -172,9 +176,9 @@ class GenerationStore:
 
     async def hand_over(self, generation: Generation, *, seconds: float) -> None:
         """Let whoever comes first after ``seconds`` go on with a generation of ours."""
-        await self._generations.update_one(
-            {**_claimed(generation), "open": True}, [{"$set": {"lease": self._lease(seconds=seconds)}}]
-        )
+        # Without an owner: a renewal of ours that is under way at this moment must not take it back.
+        lease = self._lease(seconds=seconds) | {"owner": None}
+        await self._generations.update_one({**_claimed(generation), "open": True}, [{"$set": {"lease": lease}}])
 
     async def claim_stale(self, *, besides: Group[str] = (), decided: bool = False) -> Generation | None:
         """Take over one open generation whose owner has shown no life during its lease.
