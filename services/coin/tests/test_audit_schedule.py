@@ -11,10 +11,10 @@ from prometheus_client import REGISTRY
 from coin_service.audit import schedule
 from coin_service.audit.holds import OpenHoldScan
 from coin_service.audit.schedule import AuditSchedule
-from coin_service.duties import DutyLostError, DutyStore
 from coin_service.holds import HoldService
 from coin_service.ledger import Ledger
 from common.clock import utc_now
+from common.duties import DutyLostError, DutyStore
 from common.logging import configure_logging
 from common.mongo import Database, Int64, ObjectId
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from coin_service.duties import DutyStore
 from coin_service.errors import PaymentProviderUnavailableError
 from coin_service.providers.http import open_vendor_client
 from coin_service.sweeper import GIVE_UP_SECONDS, StripeSweeper
@@ -14,6 +13,7 @@ from coin_service.testing.client import OpenClient
 from coin_service.testing.stripe import FakeStripe
 from coin_service.testing.sweeping import balance, make_due, order, pay, sweeper_of
 from common.clock import utc_now
+from common.duties import DutyStore
 from common.mongo import Database
 from common.testing.auth import FakeAuth
 

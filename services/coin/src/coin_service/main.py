@@ -12,7 +12,6 @@ from coin_service.audit.schedule import AuditSchedule
 from coin_service.checkout_service import CheckoutService
 from coin_service.checkouts import CheckoutStore
 from coin_service.consumption import ConsumptionService
-from coin_service.duties import DutyStore
 from coin_service.earning import EarningService
 from coin_service.holds import HoldService
 from coin_service.inbox import InboxStore
@@ -37,6 +36,7 @@ from coin_service.sweeper import StripeSweeper
 from coin_service.vendors import Roads, open_vendors
 from common.app import create_service_app
 from common.clients.auth import AuthClient
+from common.duties import DutyStore
 from common.http import open_service_client
 from common.logging import get_logger
 from common.mongo import open_database

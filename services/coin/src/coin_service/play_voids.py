@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from coin_service.duties import DutyLostError, DutyStore
 from coin_service.errors import PaymentNotFoundError
 from coin_service.inbox_worker import PostponedError
 from coin_service.payments import PaymentStore
@@ -15,6 +14,7 @@ from coin_service.providers import Standing
 from coin_service.providers.google_play import GooglePlayProvider, token_name
 from coin_service.settlement import SettlementService
 from common.clock import utc_now
+from common.duties import DutyLostError, DutyStore
 from common.errors import ServiceError
 from common.logging import get_logger
 from common.mongo import DATABASE_UNAVAILABLE

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from coin_service.checkouts import Checkout, CheckoutStore
-from coin_service.duties import DutyLostError, DutyStore
 from coin_service.errors import PaymentNotFoundError
 from coin_service.inbox_worker import PostponedError, UnusableMessageError
 from coin_service.providers.stripe_api import StripeApi
@@ -14,6 +13,7 @@ from coin_service.returns import Return, ReturnStore
 from coin_service.settlement import CLAIM_SECONDS
 from coin_service.stripe_events import StripeEvents
 from common.clock import utc_now
+from common.duties import DutyLostError, DutyStore
 from common.errors import ServiceError
 from common.logging import get_logger
 from common.mongo import DATABASE_UNAVAILABLE

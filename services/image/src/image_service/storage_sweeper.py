@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from common.duties import Duty, DutyLostError, DutyStore
 from common.errors import ServiceError
 from common.logging import get_logger
-from image_service.store.sweeps import SweepStore
 
 logger = get_logger(__name__)
 
@@ -34,31 +34,34 @@ class StorageSweeper:
     """Takes the turns that are due.
 
     Args:
-        sweeps: Knows which are, and how far each came.
+        duties: Knows which are, and how far each came.
         works: What is to be done.
         interval_seconds: From the end of one round to the beginning of the next.
     """
 
-    def __init__(self, sweeps: SweepStore, works: Sequence[Work], *, interval_seconds: float) -> None:
-        self._sweeps = sweeps
+    def __init__(self, duties: DutyStore, works: Sequence[Work], *, interval_seconds: float) -> None:
+        self._duties = duties
         self._works = works
         self._interval_seconds = interval_seconds
 
     async def sweep(self) -> None:
         """Take one turn at everything that is due."""
         for work in self._works:
-            sweep = await self._sweeps.claim(work.name, lease_seconds=LEASE_SECONDS)
-            if sweep is None:
-                continue
-            try:
-                async with asyncio.timeout(TURN_SECONDS):
-                    position = await work.sweep(sweep.position)
-            except (ServiceError, TimeoutError) as error:
-                logger.warning("sweep of the storage waits", work=work.name, error=type(error).__name__)
-                await self._sweeps.put_off(sweep, sweep.position, seconds=self._pause_seconds())
-                continue
-            seconds = self._interval_seconds if position is None else self._pause_seconds()
-            await self._sweeps.put_off(sweep, position, seconds=seconds)
+            duty = await self._duties.claim(work.name, lease_seconds=LEASE_SECONDS)
+            if duty is not None:
+                await self._take_turn(work, duty)
 
-    def _pause_seconds(self) -> float:
-        return min(PAUSE_SECONDS, self._interval_seconds)
+    async def _take_turn(self, work: Work, duty: Duty) -> None:
+        pause = min(PAUSE_SECONDS, self._interval_seconds)
+        position: str | None = duty.result.get("position")
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                position = await work.sweep(position)
+            if position is None:
+                pause = self._interval_seconds
+        except (ServiceError, TimeoutError) as error:
+            logger.warning("sweep of the storage waits", work=work.name, error=type(error).__name__)
+        try:
+            await self._duties.finish(duty, {"position": position}, again_seconds=pause)
+        except DutyLostError:
+            logger.warning("sweep of the storage goes on elsewhere", work=work.name)

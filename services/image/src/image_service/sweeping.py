@@ -1,6 +1,7 @@
 """Everything that keeps the storage and its records in step, put together."""
 
 from common.clients.coin import CoinClient
+from common.duties import DutyStore
 from common.mongo import Database
 from image_service.background import Job
 from image_service.gallery import Gallery
@@ -14,7 +15,6 @@ from image_service.storage_sweeper import POLL_SECONDS, StorageSweeper, Work
 from image_service.store.images import ImageStore
 from image_service.store.known_files import KnownFiles
 from image_service.store.missing import MissingStore
-from image_service.store.sweeps import SweepStore
 
 
 async def sweeping(
@@ -29,7 +29,7 @@ async def sweeping(
         MissingFiles(storage, missing, gallery),
         LostPictures(storage, missing, images, coins, missing_hours=settings.storage_missing_hours),
     ]
-    sweeper = StorageSweeper(SweepStore(database), works, interval_seconds=settings.storage_sweep_seconds)
+    sweeper = StorageSweeper(DutyStore(database), works, interval_seconds=settings.storage_sweep_seconds)
 
     async def sweep() -> None:
         await sweeper.sweep()

@@ -10,8 +10,8 @@ from coin_service.audit.auditor import Auditor
 from coin_service.audit.holds import SLACK, OpenHoldScan
 from coin_service.audit.report import Fault, OpenHold, Report
 from coin_service.audit.scan import LedgerScan
-from coin_service.duties import Duty, DutyLostError, DutyStore
 from common.clock import utc_now
+from common.duties import Duty, DutyLostError, DutyStore
 from common.logging import get_logger
 from common.mongo import DATABASE_UNAVAILABLE, Database, Document
 

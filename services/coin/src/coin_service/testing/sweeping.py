@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 
 from coin_service.checkouts import CheckoutStore
-from coin_service.duties import DutyStore
 from coin_service.inbox import InboxStore
 from coin_service.ledger import Ledger
 from coin_service.prices import Prices
@@ -19,6 +18,7 @@ from coin_service.stripe_events import StripeEvents
 from coin_service.sweeper import StripeSweeper
 from coin_service.testing.stripe import FakeStripe
 from common.clock import utc_now
+from common.duties import DutyStore
 from common.mongo import Database
 from common.testing import user_headers
 from common.testing.auth import FakeAuth
