@@ -17,9 +17,9 @@ from plans import plan
 from pydantic import SecretStr
 from raw import Address
 
-from common.auth import ServiceTokenSigner
 from common.clock import utc_now
 from common.mongo import Database, open_database
+from common.service_auth import ServiceTokenSigner
 
 LONG = 1_000_000
 SHORT = 100

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers
 
-from common.auth import CurrentUser, TokenVerifier, bearer_token
+from common.auth import CurrentUser, TokenVerifier
+from common.tokens import bearer_token
 
 MAX_REMEMBERED = 10_000
 """About 10 MiB; checking one costs a hundred times what finding it here does."""

@@ -11,13 +11,14 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel, Field, ValidationError
 
 from common.app import create_service_app
-from common.auth import CurrentUserDep, require_scope
+from common.auth import CurrentUserDep
 from common.errors import ServiceUnavailableError, UpstreamError
 from common.idempotency import IdempotencyKey, IdempotencyKeyDep, chosen_key
 from common.mongo import open_database
 from common.pagination import PageQueryDep
 from common.routing import json_router
 from common.schemas import Coins, Envelope, ReadModel, RequestModel, Text, ok
+from common.service_auth import require_scope
 from common.settings import ServiceSettings
 from common.testing import app_client, service_settings, service_token, user_headers, user_token
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from common.auth import ServiceTokenSigner, ServiceTokenVerifier
 from common.clients.coin import (
     HOLD_SCOPE,
     CoinClient,
@@ -20,6 +19,7 @@ from common.clients.subscription import Entitlement, SubscriptionClient
 from common.clock import utc_now
 from common.errors import ServiceUnavailableError, UpstreamError, UpstreamTimeoutError, error_body
 from common.request_id import bind_request
+from common.service_auth import ServiceTokenSigner, ServiceTokenVerifier
 from common.testing import TEST_SECRETS, FakeCoin
 
 USER = "0123456789abcdef01234567"

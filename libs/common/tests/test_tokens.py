@@ -11,19 +11,17 @@ from typing import Any
 import jwt
 import pytest
 
-from common.auth import (
-    ISSUER,
-    LEEWAY_SECONDS,
+from common.auth import LEEWAY_SECONDS, USER_AUDIENCE, TokenVerifier
+from common.errors import ExpiredTokenError, ForbiddenError, InvalidTokenError
+from common.service_auth import (
     SERVICE_LEEWAY_SECONDS,
     SERVICE_TOKEN_REUSE_SECONDS,
     SERVICE_TOKEN_TTL_SECONDS,
-    USER_AUDIENCE,
     ServiceTokenSigner,
     ServiceTokenVerifier,
-    TokenVerifier,
 )
-from common.errors import ExpiredTokenError, ForbiddenError, InvalidTokenError
 from common.testing import TEST_SECRETS, service_token, user_token
+from common.tokens import ISSUER
 
 USER = "0123456789abcdef01234567"
 SECRET = TEST_SECRETS["jwt_secret"]

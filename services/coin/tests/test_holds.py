@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from coin_service.holds import HoldService
 from coin_service.store import LedgerStore
-from common.auth import ServiceTokenSigner
 from common.clients.coin import CoinClient, HoldNotFoundError, HoldResolvedError, InsufficientCoinsError
 from common.errors import IdempotencyKeyReusedError, ServiceError, UpstreamError
+from common.service_auth import ServiceTokenSigner
 from common.testing import TEST_SECRETS, service_token, user_headers
 
 

@@ -14,7 +14,6 @@ from coin_service.models import Draft
 from coin_service.refunds import RefundService
 from coin_service.store import LedgerStore
 from coin_service.testing.auditing import audit
-from common.auth import ServiceTokenSigner
 from common.clients.coin import (
     CoinClient,
     HoldNotCapturedError,
@@ -24,6 +23,7 @@ from common.clients.coin import (
 )
 from common.errors import IdempotencyKeyReusedError, UpstreamError
 from common.mongo import Database, Int64
+from common.service_auth import ServiceTokenSigner
 from common.testing import TEST_SECRETS, user_headers
 from common.testing.auth import FakeAuth
 

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from common.auth import ServiceTokenSigner
 from common.clients.image import GenerationDecision, GenerationNotFoundError, ImageClient
 from common.clock import utc_now
 from common.mongo import new_id
+from common.service_auth import ServiceTokenSigner
 from common.testing import TEST_SECRETS, service_token, user_headers
 from image_service.models import Cover, Generation, Order, Picture, State
 from image_service.store.generations import GenerationStore

@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from common.auth import ServiceTokenSigner
 from common.clients.subscription import READ_SCOPE, SubscriptionClient
+from common.service_auth import ServiceTokenSigner
 from common.testing import service_token, user_headers
 from common.testing.apps import TEST_SECRETS
 from subscription_service.testing.callers import OpenClient

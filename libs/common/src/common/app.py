@@ -9,12 +9,13 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common.auth import ServiceTokenSigner, ServiceTokenVerifier, TokenVerifier
+from common.auth import TokenVerifier
 from common.error_handlers import add_error_handlers
 from common.logging import configure_logging
 from common.middleware import add_middleware
 from common.mongo import DATABASE_UNAVAILABLE, Database
 from common.schemas import Envelope, ok
+from common.service_auth import ServiceTokenSigner, ServiceTokenVerifier
 from common.settings import ServiceSettings
 
 READY_TIMEOUT_SECONDS = 2.0

@@ -10,10 +10,10 @@ import httpx
 from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from common.auth import ServiceTokenSigner
 from common.errors import ServiceError, ServiceUnavailableError, UpstreamError, UpstreamTimeoutError
 from common.logging import get_logger
 from common.request_id import REQUEST_ID_HEADER, TRACEPARENT_HEADER, current_request_id, next_traceparent
+from common.service_auth import ServiceTokenSigner
 from common.settings import ServiceSettings
 
 logger = get_logger(__name__)

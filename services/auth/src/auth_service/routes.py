@@ -13,7 +13,6 @@ from auth_service.errors import (
     TooManyAttemptsError,
 )
 from auth_service.schemas import LoginRequest, RefreshRequest, RegisterRequest, SignedInRead, TokenPairRead
-from common.auth import require_scope
 from common.clients.auth import (
     READ_SCOPE,
     WRITE_SCOPE,
@@ -25,6 +24,7 @@ from common.clients.auth import (
 from common.errors import ValidationFailedError, responses
 from common.routing import json_router
 from common.schemas import Envelope, ok
+from common.service_auth import require_scope
 
 router = json_router(prefix="/api/auth", tags=["auth"])
 internal_router = json_router(prefix="/internal/accounts", tags=["internal"])

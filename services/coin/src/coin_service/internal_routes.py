@@ -6,7 +6,6 @@ from fastapi import Depends, Path
 
 from coin_service.dependencies import CoinServiceDep, HoldServiceDep, RefundServiceDep
 from coin_service.models import Entry
-from common.auth import require_scope
 from common.clients.auth import AccountNotFoundError
 from common.clients.coin import (
     CAPTURE_SCOPE,
@@ -28,6 +27,7 @@ from common.clients.coin import (
 from common.errors import IdempotencyKeyReusedError, responses
 from common.routing import json_router
 from common.schemas import Envelope, ObjectIdStr, ok
+from common.service_auth import require_scope
 
 router = json_router(prefix="/internal", tags=["internal"])
 

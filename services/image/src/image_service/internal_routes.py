@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import Depends, Path
 
-from common.auth import require_scope
 from common.clients.image import READ_SCOPE, GenerationDecision, GenerationNotFoundError
 from common.errors import responses
 from common.routing import json_router
 from common.schemas import Envelope, ok
+from common.service_auth import require_scope
 from image_service.dependencies import ImageServiceDep
 
 router = json_router(prefix="/internal", tags=["internal"])

@@ -2,11 +2,12 @@
 
 from fastapi import Depends
 
-from common.auth import CurrentUserDep, require_scope
+from common.auth import CurrentUserDep
 from common.clients.subscription import READ_SCOPE, Entitlement
 from common.errors import InvalidTokenError, ServiceUnavailableError, ValidationFailedError, responses
 from common.routing import json_router
 from common.schemas import Envelope, ObjectIdStr, ok
+from common.service_auth import require_scope
 from subscription_service.dependencies import SubscriptionServiceDep
 from subscription_service.errors import (
     GooglePlayFailedError,

@@ -8,7 +8,8 @@ import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from common.auth import ServiceTokenSigner, TokenIssuer
+from common.auth import TokenIssuer
+from common.service_auth import ServiceTokenSigner
 from common.settings import ServiceSettings
 
 TEST_SECRETS = {

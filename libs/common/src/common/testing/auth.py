@@ -6,12 +6,12 @@ from enum import Enum, auto
 
 import httpx
 
-from common.auth import ServiceTokenSigner
 from common.clients.auth import AccountNotFoundError, AccountRead, AuthClient, ChangeAccountRequest, EmailTakenError
 from common.clock import utc_now
 from common.email_address import email_key
 from common.errors import ServiceError, error_body
 from common.mongo import new_id
+from common.service_auth import ServiceTokenSigner
 from common.testing.apps import TEST_SECRETS
 
 

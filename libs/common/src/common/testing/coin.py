@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 
-from common.auth import ServiceTokenSigner
 from common.clients.auth import AccountNotFoundError
 from common.clients.coin import (
     CoinClient,
@@ -16,6 +15,7 @@ from common.clients.coin import (
     RefundTooLargeError,
 )
 from common.errors import IdempotencyKeyReusedError, ServiceError, error_body
+from common.service_auth import ServiceTokenSigner
 from common.testing.apps import TEST_SECRETS
 
 

@@ -2,9 +2,9 @@
 
 import httpx
 
-from common.auth import ServiceTokenSigner
 from common.clients.image import GenerationDecision, GenerationNotFoundError, ImageClient
 from common.errors import error_body
+from common.service_auth import ServiceTokenSigner
 from common.testing.apps import TEST_SECRETS
 
 

@@ -15,13 +15,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from coin_service.ledger import Ledger
 from coin_service.settings import Settings
 from coin_service.store import LedgerStore
-from common.auth import ServiceTokenSigner
 from common.clients.auth import AuthClient
 from common.clients.image import ImageClient
 from common.errors import ServiceError
 from common.http import open_service_client
 from common.logging import configure_logging
 from common.mongo import DATABASE_UNAVAILABLE, Database, open_database
+from common.service_auth import ServiceTokenSigner
 from common.settings import load_settings
 
 FAILED = 1

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal
 import httpx
 from pydantic import SecretStr
 
-from common.auth import ServiceTokenSigner
 from common.clients.coin import CoinClient
 from common.clients.subscription import SubscriptionClient
 from common.mongo import Database, new_id
+from common.service_auth import ServiceTokenSigner
 from common.testing import TEST_SECRETS, service_settings
 from image_service.changes import Changes
 from image_service.covers import Covers
