@@ -18,6 +18,12 @@ Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 FOX = {"prompt": "a red fox in the snow", "responseFormat": "url"}
 
 
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried again sooner; how often, and within which bounds, stays."""
+    monkeypatch.setattr("image_service.drawing.MAX_PAUSE_SECONDS", 0.05)
+
+
 async def generate(client: httpx.AsyncClient, *, key: str | None = None, **body: Any) -> httpx.Response:
     headers = {"Idempotency-Key": key} if key else {}
     return await client.post("/api/image/generate", json=FOX | body, headers=headers)

@@ -1,8 +1,10 @@
 """The database goes away in the middle of an order: that is no failure of the order, and no picture is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from threading import Thread
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,29 +19,42 @@ from image_service.main import create_app
 from image_service.settings import Settings
 from image_service.testing import World, until
 
+ResultT = TypeVar("ResultT")
+
 FOX = {"prompt": "a red fox in the snow", "responseFormat": "url"}
 KEY = {"Idempotency-Key": "k"}
 
 
 class Road:
-    """The way to MongoDB, which can be closed."""
+    """The way to MongoDB, which can be closed; it has a thread of its own, since a driver that ends stops all else."""
 
     def __init__(self, uri: str) -> None:
         address = urlsplit(uri)
         self._host, self._port, self._rest = address.hostname, address.port, f"{address.path}?{address.query}"
         self._writers: set[asyncio.StreamWriter] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._is_open = True
+        self._loop = asyncio.new_event_loop()
         self.uri = ""
 
-    async def open(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        self.uri = f"mongodb://127.0.0.1:{server.sockets[0].getsockname()[1]}{self._rest}"
-        return server
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        thread = Thread(target=self._loop.run_forever)
+        thread.start()
+        try:
+            server = self._run(asyncio.start_server(self._come, "127.0.0.1", 0))
+            self.uri = f"mongodb://127.0.0.1:{server.sockets[0].getsockname()[1]}{self._rest}"
+            yield
+            self._loop.call_soon_threadsafe(server.close)
+            self._run(self._end())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+            self._loop.close()
 
     def close(self) -> None:
         self._is_open = False
-        for writer in self._writers:
-            writer.transport.abort()
+        self._run(self._abort())
 
     def reopen(self) -> None:
         self._is_open = True
@@ -47,6 +62,24 @@ class Road:
     def close_for(self, seconds: float) -> None:
         self.close()
         asyncio.get_running_loop().call_later(seconds, self.reopen)
+
+    def _run(self, action: Coroutine[Any, Any, ResultT]) -> ResultT:
+        return asyncio.run_coroutine_threadsafe(action, self._loop).result(10)
+
+    async def _abort(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _end(self) -> None:
+        await self._abort()
+        await asyncio.gather(*self._carrying)
+
+    async def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+        await self._carry(reader, writer)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._is_open:
@@ -89,13 +122,11 @@ async def world() -> WatchedWorld:
     return WatchedWorld()
 
 
-@pytest_asyncio.fixture
-async def road(mongo_uri: str) -> AsyncIterator[Road]:
+@pytest.fixture
+def road(mongo_uri: str) -> Iterator[Road]:
     road = Road(mongo_uri)
-    server = await road.open()
-    yield road
-    server.close()
-    road.close()
+    with road.opened():
+        yield road
 
 
 @asynccontextmanager
@@ -106,8 +137,6 @@ async def started(
     app = create_app(by_road, transport=world)
     async with app_client(app, **user_headers(user_id)) as client:
         yield client
-        road.close()  # or the driver would wait for an answer to its monitor, which comes every ten seconds
-        road.reopen()
 
 
 @pytest.mark.parametrize("moment", ["holds", "text-to-image", "captures"])
@@ -126,7 +155,7 @@ async def test_an_order_outlives_an_outage(
     def close_once(path: str) -> None:
         if path.endswith(moment) and not closed:
             closed.append(path)
-            road.close_for(1.5)
+            road.close_for(0.5)
 
     if is_after:
         world.after = close_once
@@ -160,7 +189,7 @@ async def test_what_is_given_back_is_given_back_through_an_outage(
 ) -> None:
     def refuse(path: str) -> None:
         if path.endswith("text-to-image"):
-            road.close_for(1.0)
+            road.close_for(0.5)
 
     world.before = refuse
     world.engine.answers = [httpx.Response(400, json={"id": "1", "name": "invalid_prompts"})]
@@ -189,5 +218,3 @@ async def test_a_stream_of_events_outlives_an_outage(
         told = await asyncio.wait_for(stream, 40)
         assert (told.status_code, told.text.count("event: succeeded")) == (200, 1)
         assert ": ping" in told.text
-        road.close()  # as above
-        road.reopen()
