@@ -10,6 +10,9 @@ from image_service.errors import TooBusyError, TooManyGenerationsError
 
 RETRY_AFTER_SECONDS = 5
 
+KEPT_SHARE = 4
+"""One place in so many is kept from users who have one already, so that a few of them cannot take all."""
+
 
 class Places:
     """Orders under way: a bounded number, of which some are at the engine and the others wait for their turn.
@@ -18,7 +21,7 @@ class Places:
         drawing: Calls of the engine in flight.
         drawing_per_user: Of those, one user's share; no user can keep the others waiting.
         waiting: Orders beyond ``drawing``.
-        per_user: One user's orders.
+        per_user: One user's orders. The last quarter of all places is for users who have none.
     """
 
     def __init__(self, *, drawing: int, drawing_per_user: int, waiting: int, per_user: int) -> None:
@@ -43,7 +46,8 @@ class Places:
         """
         if self._by_user[user_id] >= self._per_user:
             raise TooManyGenerationsError(retry_after_seconds=RETRY_AFTER_SECONDS)
-        if self.room <= 0:
+        kept = self._total // KEPT_SHARE if self._by_user[user_id] else 0
+        if self.room <= kept:
             raise TooBusyError
         self.take_over(user_id)
 
