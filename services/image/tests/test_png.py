@@ -62,9 +62,10 @@ def test_what_the_vendor_wrote_beside_the_picture_is_left_out() -> None:
     written, words = io.BytesIO(), PngInfo()
     words.add_text("parameters", "the secret prompt")
     words.add_itxt("XML:com.adobe.xmp", "<contradiction/>")
+    words.add(b"caBX", b"a manifest that signs the file as it was")
     Pillow.new("RGB", (8, 8)).save(written, "PNG", pnginfo=words)
     after = marked(written.getvalue() + b"trailing words")
-    for left_out in (b"secret", b"contradiction", b"trailing"):
+    for left_out in (b"secret", b"contradiction", b"manifest", b"trailing"):
         assert left_out not in after
 
 

@@ -19,8 +19,9 @@ _XMP_CHUNK = b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + XMP
 MAX_PIXELS = 4 * 1024 * 1024
 """More than any engine draws; unpacked it takes 16 MB."""
 
-_VENDORS_WORDS = frozenset((b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME"))
-"""Chunks that hold what the vendor wrote beside the picture: perhaps prompts, and XMP that would contradict ours."""
+_VENDORS_WORDS = frozenset((b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME", b"caBX"))
+"""Chunks that hold what the vendor wrote beside the picture: perhaps prompts, XMP that would contradict ours, and a
+C2PA manifest, whose signature of the whole file ours would break."""
 
 
 @dataclass(frozen=True, slots=True)
