@@ -33,8 +33,11 @@ LOCAL_DEFAULTS = {
     "LOGIN_FAILURES_PER_ADDRESS": "10000",
     "REGISTRATIONS_PER_ADDRESS": "10000",
     "GOOGLE_PLAY_PACKAGES": "com.example.app,com.pixelmint.app",
+    "LEASE_SECONDS": "10",
+    "RECOVERY_INTERVAL_SECONDS": "1",
 }
-"""Generous, so that nobody meets a limit by clicking or by running tests from one address."""
+"""Generous, so that nobody meets a limit by clicking or by running tests from one address; who restarts the image service
+while it draws does not wait half a minute for the picture."""
 
 _SERVICES = frozenset(process.name for process in (AUTH, USER, COIN, IMAGE, SUBSCRIPTION))
 
