@@ -161,12 +161,14 @@ async def test_a_price_is_not_set_aside_twice_when_the_cover_changes(
 
 async def test_who_lives_is_left_alone(start: Start, world: World, database: Database, user_id: str) -> None:
     living = await leave_behind(database, user_id, state="drawing", stale=False)
-    async with start(recovery_interval_seconds=0.05, lease_seconds=1) as client:
+    hurry = {"recovery_interval_seconds": 0.05, "lease_seconds": 2}
+    async with start(**hurry) as client, start(**hurry):  # nobody takes over what is its own, but the other would
         world.engine.open.clear()
         drawing = asyncio.create_task(client.post("/api/image/generate", json={"prompt": "a cat"}))
-        await asyncio.sleep(1.5)  # longer than the lease of this one, which is renewed meanwhile
+        await asyncio.sleep(2.5)  # longer than the lease of this one, which is renewed meanwhile
         world.engine.open.set()
         assert (await drawing).status_code == 200
+        assert len(world.engine.orders) == 1
         document = await database["generations"].find_one({"_id": living.id})
         assert document is not None
         assert (document["state"], document["open"]) == ("drawing", True)
