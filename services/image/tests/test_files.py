@@ -1,5 +1,6 @@
 """Pictures that could be stored are kept; the others are left out."""
 
+import asyncio
 import io
 
 import pytest
@@ -83,3 +84,15 @@ async def test_none_is_an_error() -> None:
     with pytest.raises(StorageUnavailableError):
         await files.store(names, DRAWN, {})
     await files.delete(names)
+
+
+async def test_a_storage_that_hangs_keeps_nobody_waiting_for_a_delete() -> None:
+    class HungStorage(ShakyStorage):
+        async def delete(self, file: str) -> None:
+            await asyncio.Event().wait()
+
+    storage = HungStorage(set())
+    await storage.put("nobody's", b"")
+    async with asyncio.timeout(10):
+        await PictureFiles(storage, delete_seconds=0.05).delete(["nobody's"])
+    assert storage.files == {"nobody's": b""}

@@ -19,11 +19,16 @@ def new_files(generation_id: str, samples: int) -> list[str]:
     return [new_file(generation_id, suffix) for _ in range(samples) for suffix in (".png", ".webp")]
 
 
+DELETE_SECONDS = 3.0
+"""Coins are waiting to be taken or given back meanwhile."""
+
+
 class PictureFiles:
     """The files of one generation's pictures."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, *, delete_seconds: float = DELETE_SECONDS) -> None:
         self._storage = storage
+        self._delete_seconds = delete_seconds
 
     async def store(self, names: list[str], drawn: list[DrawnPicture], files: dict[str, bytes]) -> list[Picture]:
         """Store pictures and their thumbnails; pictures that could not be stored are left out.
@@ -80,13 +85,16 @@ class PictureFiles:
         return name
 
     async def delete(self, names: list[str]) -> None:
-        """Remove files that are nobody's; one that stays is harmless, since nobody knows its name."""
-        for name in names:
-            try:
-                await self._storage.delete(name)
-            except StorageUnavailableError:
-                logger.warning("files are left without a picture", files=len(names))
-                return
+        """Remove files that are nobody's, within ``delete_seconds``.
+
+        One that stays is harmless, since nobody knows its name, and is found by the sweep of the storage.
+        """
+        try:
+            async with asyncio.timeout(self._delete_seconds):
+                for name in names:
+                    await self._storage.delete(name)
+        except (StorageUnavailableError, TimeoutError):
+            logger.warning("files are left without a picture", files=len(names))
 
 
 def unused(names: list[str], pictures: list[Picture]) -> list[str]:
