@@ -36,8 +36,8 @@ LOCAL_DEFAULTS = {
     "LEASE_SECONDS": "10",
     "RECOVERY_INTERVAL_SECONDS": "1",
 }
-"""Generous, so that nobody meets a limit by clicking or by running tests from one address; who restarts the image service
-while it draws does not wait half a minute for the picture."""
+"""Generous, so that nobody meets a limit by clicking or by running tests from one address; and the picture of an image
+service that was killed at it does not take half a minute more."""
 
 _SERVICES = frozenset(process.name for process in (AUTH, USER, COIN, IMAGE, SUBSCRIPTION))
 
