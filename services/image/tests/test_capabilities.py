@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from common.errors import ValidationFailedError
-from image_service.models import Order
+from image_service.orders import Order
 from image_service.providers.capabilities import ENGINES, SDXL_SIZES
 from image_service.settings import EngineName
 

@@ -12,7 +12,8 @@ from common.clock import utc_now
 from common.mongo import new_id
 from common.service_auth import ServiceTokenSigner
 from common.testing import TEST_SECRETS, service_token, user_headers
-from image_service.models import Cover, Generation, Order, Picture, State
+from image_service.models import Cover, Generation, Picture, State
+from image_service.orders import Order
 from image_service.store.generations import GenerationStore
 
 PICTURE = Picture(image_id="i", file="f.png", seed=1, size_bytes=1, sha256="s")

@@ -24,7 +24,7 @@ from image_service.errors import (
     ProviderUnavailableError,
     TooBusyError,
 )
-from image_service.models import Order
+from image_service.orders import Order
 from image_service.providers import Provider
 from image_service.providers.stability import open_engine
 from image_service.settings import EngineName, Settings

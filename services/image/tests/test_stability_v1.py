@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from image_service.errors import ContentRejectedError, ProviderFailedError
-from image_service.models import Order
+from image_service.orders import Order
 from image_service.providers.stability_refusals import refusal_name
 from image_service.providers.stability_v1 import read_pictures
 from image_service.testing import artifact, draw_png

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from common.errors import ServiceError
 from common.testing import service_settings
 from image_service.errors import ContentRejectedError, ProviderFailedError, ProviderUnavailableError
-from image_service.models import Order
+from image_service.orders import Order
 from image_service.png import SIGNATURE
 from image_service.providers import Provider
 from image_service.providers.stability import open_engine

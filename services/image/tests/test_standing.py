@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from common.clock import utc_now
-from image_service.models import Failure, Generation, Order, Picture, State
+from image_service.models import Failure, Generation, Picture, State
+from image_service.orders import Order
 from image_service.standing import Status, event_number, is_final, progress_of, status_of
 
 SAMPLES = 4

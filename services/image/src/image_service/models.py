@@ -1,31 +1,12 @@
-"""Stored shapes: orders, generations and their pictures."""
+"""Stored shapes: generations and their pictures."""
 
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from common.clients.image import Decision
-
-StylePreset = Literal[
-    "3d-model",
-    "analog-film",
-    "anime",
-    "cinematic",
-    "comic-book",
-    "digital-art",
-    "enhance",
-    "fantasy-art",
-    "isometric",
-    "line-art",
-    "low-poly",
-    "modeling-compound",
-    "neon-punk",
-    "origami",
-    "photographic",
-    "pixel-art",
-    "tile-texture",
-]
+from image_service.orders import Applied, Model, Order, StylePreset
 
 FIRST_ENGINE = "stable-diffusion-xl-1024-v1-0"
 
@@ -44,39 +25,6 @@ ORDER_SECONDS = 300.0
 """From acceptance to stored pictures, whoever works on it; after that nothing is charged."""
 
 Cover = Literal["coins", "subscription"]
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Order(Model):
-    """What to draw."""
-
-    prompt: str
-    negative_prompt: str | None
-    style_preset: StylePreset | None
-    width: int
-    height: int
-    samples: int
-    steps: int
-    cfg_scale: float
-    seed: int | None
-
-
-class Applied(Model):
-    """What the engine was told of an order; ``None`` where it has no such field."""
-
-    engine: str
-    width: int | None
-    height: int | None
-    aspect_ratio: str | None
-    samples: int
-    steps: int | None
-    cfg_scale: float | None
-    style_preset: StylePreset | None
-    negative_prompt: str | None
-    seed: int | None
 
 
 class Failure(Model):
@@ -138,9 +86,9 @@ class Generation(Model):
     """Calls of the engine; counted before each."""
     drawn: int = 0
     """Pictures that the engine has sent in this attempt."""
-    files: list[str] = []
+    files: list[str] = Field(default_factory=list)
     """Names under which pictures may lie in storage without being anybody's yet."""
-    pictures: list[Picture] = []
+    pictures: list[Picture] = Field(default_factory=list)
     coins_used: int | None = None
     remaining_coins: int | None = None
     failure: Failure | None = None

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from common.schemas import ReadModel
-from image_service.models import StylePreset
+from image_service.orders import StylePreset
 from image_service.providers.capabilities import Capabilities, Range
 from image_service.quotes import Quote
 from image_service.schemas import CfgScale, GenerateRequest

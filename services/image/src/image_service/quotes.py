@@ -7,7 +7,7 @@ from common.clients.auth import AccountNotFoundError
 from common.clients.coin import CoinClient
 from common.errors import InvalidTokenError
 from image_service.covers import Covers
-from image_service.models import Order
+from image_service.orders import Order
 from image_service.providers import Provider
 
 

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
-from image_service.models import Image, Model, StylePreset
+from image_service.models import Image
+from image_service.orders import Model, StylePreset
 
 ReportStatus = Literal["received", "closed"]
 

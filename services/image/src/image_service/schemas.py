@@ -7,7 +7,8 @@ from pydantic import AfterValidator, AliasChoices, Field, PlainSerializer
 from common.idempotency import IdempotencyKey, fingerprint
 from common.pagination import Pagination
 from common.schemas import ReadModel, RequestModel, Text, Timestamp
-from image_service.models import Generation, Image, ImageUrls, Order, StylePreset
+from image_service.models import Generation, Image, ImageUrls
+from image_service.orders import Order, StylePreset
 
 MAX_PROMPT_CHARACTERS = 10_000
 """Of any engine; what the configured one takes is in ``/options``."""

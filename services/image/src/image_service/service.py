@@ -17,8 +17,9 @@ from image_service.errors import (
     GenerationStartedError,
 )
 from image_service.failures import error_of, failure_of
-from image_service.models import UNDECIDED, Generation, Image, Order
+from image_service.models import UNDECIDED, Generation, Image
 from image_service.moves import surely
+from image_service.orders import Order
 from image_service.places import Places
 from image_service.providers import Provider
 from image_service.run import Run

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from image_service.models import Applied, Order
+from image_service.orders import Applied, Order
 from image_service.png import SoundPng
 from image_service.previews import Preview
 from image_service.providers.capabilities import Capabilities

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from common.errors import ErrorDetail, ValidationFailedError
-from image_service.models import Applied, Order, StylePreset
+from image_service.orders import Applied, Order, StylePreset
 from image_service.settings import EngineName
 
 STYLES: tuple[StylePreset, ...] = get_args(StylePreset)

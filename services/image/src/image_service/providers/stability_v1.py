@@ -6,7 +6,7 @@ from typing import Any
 
 from common.logging import get_logger
 from image_service.errors import ContentRejectedError, ProviderFailedError
-from image_service.models import Applied, Order
+from image_service.orders import Applied, Order
 from image_service.png import checked
 from image_service.providers import DrawnPicture, OnPicture
 from image_service.providers.capabilities import Capabilities

@@ -7,7 +7,8 @@ from typing import Any
 
 from common.clock import utc_now
 from common.mongo import ASCENDING, Database, Document, DuplicateKeyError, ReturnDocument
-from image_service.models import ORDER_SECONDS, Failure, Generation, Model, State
+from image_service.models import ORDER_SECONDS, Failure, Generation, State
+from image_service.orders import Model
 
 
 class GenerationStore:

@@ -16,7 +16,8 @@ from common.clock import utc_now
 from common.errors import error_body
 from common.mongo import Database, new_id
 from common.testing import FakeCoin
-from image_service.models import Generation, Image, Order
+from image_service.models import Generation, Image
+from image_service.orders import Order
 from image_service.store.generations import GenerationStore
 
 V2BETA_SIZE = (1216, 832)
