@@ -15,6 +15,7 @@ from common.mongo import open_database
 from common.settings import load_settings
 from common.stopping import on_stop_signal
 from image_service import generation_routes, internal_routes, options_routes, report_routes
+from image_service.acceptance import Acceptance
 from image_service.background import Job, at_work
 from image_service.changes import POLL_SECONDS, Changes
 from image_service.covers import Covers
@@ -92,15 +93,11 @@ def create_app(settings: Settings | None = None, *, transport: httpx.AsyncBaseTr
             drawing = Drawing(generations, provider, files, places, moves, changes)
             runner = GenerationRunner(generations, images, funds, files, drawing, moves)
             tasks = GenerationTasks(generations, runner, places)
+            acceptance = Acceptance(
+                generations, tasks, provider, places, changes, coins_per_image=settings.coins_per_image
+            )
             service = ImageService(
-                generations,
-                images,
-                tasks,
-                provider,
-                places,
-                changes,
-                coins_per_image=settings.coins_per_image,
-                max_wait_seconds=settings.max_wait_seconds,
+                generations, images, acceptance, tasks, places, changes, max_wait_seconds=settings.max_wait_seconds
             )
             reports = ReportService(reported, images, storage, reports_a_day=settings.reports_a_day)
             remains = Remains(images, generations, reports, storage)

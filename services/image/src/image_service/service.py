@@ -2,13 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
 
 from common.clients.image import GenerationNotFoundError
-from common.clock import utc_now
-from common.errors import IdempotencyKeyReusedError, RequestInProgressError, ServiceUnavailableError
-from common.logging import get_logger
-from common.mongo import DATABASE_UNAVAILABLE, new_id
+from common.errors import RequestInProgressError
+from image_service.acceptance import Acceptance
 from image_service.changes import Changes
 from image_service.errors import (
     ChargePendingError,
@@ -18,17 +15,13 @@ from image_service.errors import (
 )
 from image_service.failures import error_of, failure_of
 from image_service.models import UNDECIDED, Generation, Image
-from image_service.moves import surely
 from image_service.orders import Order
 from image_service.places import Places
-from image_service.providers import Provider
 from image_service.run import Run
 from image_service.runner import Finished
 from image_service.store.generations import GenerationStore
 from image_service.store.images import ImageStore
 from image_service.tasks import GenerationTasks
-
-logger = get_logger(__name__)
 
 WAIT_SECONDS = 110.0
 """How long a request waits for its generation: within the gateway's 120 s."""
@@ -56,11 +49,10 @@ class ImageService:
     Args:
         generations: The orders.
         images: The pictures.
+        acceptance: Where orders come in.
         tasks: Who works on the orders.
-        provider: The engine.
         places: How much may go on at once.
         changes: Where one hears of what happens to an order.
-        coins_per_image: The price.
         max_wait_seconds: How long an order whose client waits may stand in line for the engine.
     """
 
@@ -68,24 +60,20 @@ class ImageService:
         self,
         generations: GenerationStore,
         images: ImageStore,
+        acceptance: Acceptance,
         tasks: GenerationTasks,
-        provider: Provider,
         places: Places,
         changes: Changes,
         *,
-        coins_per_image: int,
         max_wait_seconds: float,
     ) -> None:
         self._generations = generations
         self._images = images
+        self._acceptance = acceptance
         self._tasks = tasks
-        self._provider = provider
         self._places = places
         self._changes = changes
-        self._coins_per_image = coins_per_image
         self._max_wait_seconds = max_wait_seconds
-        self._key_locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._withdrawals: set[asyncio.Task[None]] = set()
 
     @property
     def is_stopping(self) -> bool:
@@ -112,7 +100,9 @@ class ImageService:
             RequestInProgressError: It takes too long to wait for.
         """
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-        generation, task = await self._begin(user_id, order, key, fingerprint, max_wait=self._max_wait_seconds)
+        generation, task = await self._acceptance.accept(
+            user_id, order, key, fingerprint, max_wait_seconds=self._max_wait_seconds
+        )
         if task is not None:
             await asyncio.wait([task], timeout=WAIT_SECONDS)  # which leaves the task alone, whoever stops waiting
             finished = _result(task)
@@ -131,7 +121,7 @@ class ImageService:
             ServiceError: Those of ``generate``, if its price could not be set aside.
         """
         deadline = asyncio.get_running_loop().time() + START_SECONDS
-        generation, task = await self._begin(user_id, order, key, fingerprint, max_wait=None)
+        generation, task = await self._acceptance.accept(user_id, order, key, fingerprint, max_wait_seconds=None)
         while generation.state == "accepted" and (left := deadline - asyncio.get_running_loop().time()) > 0:
             if self.is_stopping:
                 break
@@ -192,77 +182,6 @@ class ImageService:
         """Return the pictures of a succeeded order that are not deleted."""
         image_ids = [picture.image_id for picture in generation.pictures]
         return await self._images.find_all(generation.user_id, image_ids) if generation.state == "succeeded" else []
-
-    async def _begin(
-        self, user_id: str, order: Order, key: str | None, fingerprint: str, *, max_wait: float | None
-    ) -> tuple[Generation, asyncio.Task[Finished] | None]:
-        """Return the order's record, and the task that works on it if it is new."""
-        # Equal requests take turns in this process; between processes the store's indexes decide.
-        async with self._key_locks.setdefault((user_id, key or fingerprint), asyncio.Lock()):
-            earlier = await self._find_earlier(user_id, key, fingerprint)
-            if earlier is None:
-                generation = self._new_generation(user_id, order, key, fingerprint)
-                added = await self._add(generation)
-                if added is not None:
-                    return added, self._tasks.begin(Run(added, max_wait_seconds=max_wait))
-                earlier = await self._find_earlier(user_id, key, fingerprint)
-        if earlier is None:
-            raise RequestInProgressError  # another process was quicker, and is done since: there is room again
-        if earlier.fingerprint != fingerprint:
-            raise IdempotencyKeyReusedError
-        return earlier, None
-
-    def _new_generation(self, user_id: str, order: Order, key: str | None, fingerprint: str) -> Generation:
-        return Generation(
-            id=new_id(),
-            user_id=user_id,
-            key=key,
-            holds_key=key is not None,
-            joins=key is None,
-            fingerprint=fingerprint,
-            order=order,
-            coins_per_image=self._coins_per_image,
-            state="accepted",
-            open=True,
-            created_at=utc_now(),
-        )
-
-    async def _find_earlier(self, user_id: str, key: str | None, fingerprint: str) -> Generation | None:
-        if key is None:
-            return await self._generations.find_joined(user_id, fingerprint)
-        return await self._generations.find_by_key(user_id, key)
-
-    async def _add(self, generation: Generation) -> Generation | None:
-        """Take a place and write the order down; ``None`` if another process has just written an equal one."""
-        self._provider.check(generation.order)  # not before: a repeat is answered whatever the engine takes by now
-        if self.is_stopping:
-            raise ServiceUnavailableError
-        self._provider.ensure_available()
-        self._places.take(generation.user_id)
-        added = None
-        try:
-            added = await self._generations.add(generation)
-        except DATABASE_UNAVAILABLE:
-            # It may be there all the same, but the client is told that it is not.
-            self._withdraw(generation)
-            raise
-        finally:
-            if added is None:
-                self._places.give_back(generation.user_id)
-        return added
-
-    def _withdraw(self, generation: Generation) -> None:
-        failure = failure_of(ServiceUnavailableError())
-
-        async def withdraw() -> None:
-            withdrawn = await surely(self._generations.withdraw, generation.user_id, generation.id, failure)
-            if withdrawn is not None:
-                self._places.take_over(generation.user_id)
-                self._tasks.begin(Run(withdrawn, is_takeover=True))
-
-        task = asyncio.create_task(withdraw())
-        self._withdrawals.add(task)
-        task.add_done_callback(self._withdrawals.discard)
 
     async def _wait_for_decision(self, generation: Generation, deadline: float) -> Generation:
         """Wait for what somebody else is working on, perhaps in another process."""
