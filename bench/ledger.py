@@ -35,7 +35,7 @@ WARM_UP = 4
 
 async def ledger(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
     """Show deducts and hold+capture at 1, 8 and 64 users, one wallet hit by 32 callers, and long histories."""
-    users = [str(jwt.decode(token, options={"verify_signature": False})["sub"]) for token in tokens]
+    users = _user_ids(tokens)
     print("\nOne coin process over HTTP, beside the same operations of MongoDB from one client (raw):")
     print("  deduct        find last, insert")
     print("  hold+capture  find last, insert; find hold, find last, insert")
@@ -63,8 +63,13 @@ async def ledger(mesh: Mesh, tokens: Sequence[str], seconds: float) -> None:
     figures = await load.run(mesh.url(COIN), _deducts(mesh, tokens[:1]), connections=32, seconds=seconds)
     print(f"  32 callers on one wallet  {figures}")
     async with open_database(Address(SecretStr(mesh.mongo_uri), "pixelmint_coin")) as database:
-        await _histories(mesh, database, tokens[-2:], users[-2:], seconds)
+        fresh = await mesh.register_many(2)  # without a wallet yet, so that its whole history can be written
+        await _histories(mesh, database, fresh, _user_ids(fresh), seconds)
     await _audit(mesh)
+
+
+def _user_ids(tokens: Sequence[str]) -> list[str]:
+    return [str(jwt.decode(token, options={"verify_signature": False})["sub"]) for token in tokens]
 
 
 async def _raw(mesh: Mesh, workers: int, seconds: float) -> list[float]:
