@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
+from common.testing import until
 from gateway_service.testing import (
     AssertFailure,
     ScriptedService,
@@ -17,7 +18,6 @@ from gateway_service.testing import (
     answer,
     gateway_settings,
     running_gateway,
-    until,
 )
 
 EVENTS = "/api/image/generations/0123456789abcdef01234567/events"

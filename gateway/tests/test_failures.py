@@ -7,7 +7,8 @@ import time
 import httpx
 import pytest
 
-from gateway_service.testing import AssertFailure, ScriptedService, Seen, SendRaw, StartGateway, answer, until
+from common.testing import until
+from gateway_service.testing import AssertFailure, ScriptedService, Seen, SendRaw, StartGateway, answer
 
 
 def free_port() -> int:

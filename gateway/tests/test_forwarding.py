@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway_service.testing import ScriptedService, Seen, SendRaw, answer, until
+from common.testing import until
+from gateway_service.testing import ScriptedService, Seen, SendRaw, answer
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -9,7 +9,8 @@ import sys
 import httpx
 import pytest
 
-from gateway_service.testing import ScriptedService, Seen, answer, until
+from common.testing import until
+from gateway_service.testing import ScriptedService, Seen, answer
 
 SECRET = "9f8e7d6c" * 8
 

@@ -4,7 +4,8 @@ import asyncio
 
 import httpx
 
-from gateway_service.testing import AssertRefused, ScriptedService, Seen, SendRaw, StartGateway, answer, statuses, until
+from common.testing import until
+from gateway_service.testing import AssertRefused, ScriptedService, Seen, SendRaw, StartGateway, answer, statuses
 
 POST = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET /api/auth/login HTTP/1.1\r\nHost: x\r\n\r\n"

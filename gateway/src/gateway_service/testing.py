@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from common.testing import TEST_SECRETS
+from common.testing import TEST_SECRETS, until
 from gateway_service.main import create_app
 from gateway_service.protocol import BoundedProtocol
 from gateway_service.routing import SERVICES
@@ -145,13 +145,6 @@ def statuses(received: bytes) -> list[int]:
             raise AssertionError("an answer was cut short")
         received = rest[length:]
     return found
-
-
-async def until(condition: Callable[[], object], *, seconds: float = 5.0) -> None:
-    """Wait for ``condition``; too long is a failure."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event to offer
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

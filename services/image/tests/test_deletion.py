@@ -13,6 +13,7 @@ import pytest
 
 from common.clock import utc_now
 from common.mongo import Database
+from common.testing import until
 from image_service.storage.local import LocalFile, LocalStorage
 from image_service.testing import World
 
@@ -38,13 +39,6 @@ def names_in(folder: Path) -> set[str]:
 
 def path_of(url: str) -> str:
     return url.removeprefix("http://localhost:5000")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = asyncio.get_running_loop().time() + 10
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.02)
 
 
 async def test_a_deleted_picture_is_gone_with_its_files(

@@ -12,6 +12,7 @@ import pytest
 
 from common.clients.coin import HoldNotFoundError, HoldResolvedError
 from common.mongo import Database
+from common.testing import until
 from image_service.testing import World, artifact, draw_png
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -35,13 +36,6 @@ def assert_failure(response: httpx.Response, status: int, code: str) -> None:
     assert isinstance(body["message"], str)
     if status == 503:
         assert int(response.headers["Retry-After"]) > 0
-
-
-async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it never came true"
-        await asyncio.sleep(0.01)
 
 
 def files_in(folder: Path) -> list[Path]:

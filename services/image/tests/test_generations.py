@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from common.mongo import Database
-from common.testing import user_headers
+from common.testing import until, user_headers
 from image_service.testing import World
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -50,13 +50,6 @@ async def ended(client: httpx.AsyncClient, location: str) -> Json:
     generation = generation_of(await client.get(location, params={"wait": 20}))
     assert generation["status"] in ("succeeded", "failed", "canceled"), generation
     return generation
-
-
-async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it never came true"
-        await asyncio.sleep(0.01)
 
 
 async def test_an_order_is_accepted_drawn_and_found(client: httpx.AsyncClient, world: World) -> None:

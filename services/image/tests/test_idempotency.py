@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from common.mongo import Database
+from common.testing import until
 from image_service.testing import World
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -16,13 +17,6 @@ FOX = {"prompt": "a red fox in the snow"}
 
 async def generate(client: httpx.AsyncClient, key: str, **body: Any) -> httpx.Response:
     return await client.post("/api/image/generate", json=FOX | body, headers={"Idempotency-Key": key})
-
-
-async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it never came true"
-        await asyncio.sleep(0.01)
 
 
 async def test_the_first_answer_again(client: httpx.AsyncClient, world: World) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from common.mongo import Database
-from common.testing import user_headers
-from image_service.testing import World, until
+from common.testing import until, user_headers
+from image_service.testing import World
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 FOX = {"prompt": "a red fox in the snow", "responseFormat": "url"}

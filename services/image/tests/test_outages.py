@@ -13,11 +13,11 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from common.mongo import Database
-from common.testing import app_client, user_headers
+from common.testing import app_client, until, user_headers
 from image_service.following import Following
 from image_service.main import create_app
 from image_service.settings import Settings
-from image_service.testing import World, until
+from image_service.testing import World
 
 ResultT = TypeVar("ResultT")
 

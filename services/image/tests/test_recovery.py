@@ -13,13 +13,14 @@ import pytest
 
 from common.clock import format_timestamp, utc_now
 from common.mongo import Database
+from common.testing import until
 from image_service.files import PictureFiles, new_files
 from image_service.models import State, coin_key_of
 from image_service.providers import DrawnPicture
 from image_service.storage.local import LocalStorage
 from image_service.store.covers import QuotaStore
 from image_service.store.generations import GenerationStore
-from image_service.testing import World, draw_png, leave_behind, until, until_ended
+from image_service.testing import World, draw_png, leave_behind, until_ended
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 SOON = {"recovery_interval_seconds": 0.05}

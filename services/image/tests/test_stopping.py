@@ -10,13 +10,14 @@ import httpx
 import pytest
 
 from common.mongo import Database
+from common.testing import until
 from image_service.models import Generation
 from image_service.places import Places
 from image_service.run import Run
 from image_service.runner import Finished, GenerationRunner
 from image_service.store.generations import GenerationStore
 from image_service.tasks import GenerationTasks
-from image_service.testing import World, leave_behind, until, until_ended
+from image_service.testing import World, leave_behind, until_ended
 
 Start = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 FOX = {"prompt": "a red fox in the snow", "responseFormat": "url"}

@@ -4,6 +4,7 @@ from common.testing.apps import TEST_SECRETS, app_client, service_settings, serv
 from common.testing.auth import FakeAuth, Fault
 from common.testing.coin import FakeCoin
 from common.testing.image import FakeImage
+from common.testing.polling import until
 
 __all__ = [
     "TEST_SECRETS",
@@ -14,6 +15,7 @@ __all__ = [
     "app_client",
     "service_settings",
     "service_token",
+    "until",
     "user_headers",
     "user_token",
 ]

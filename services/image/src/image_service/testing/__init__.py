@@ -80,15 +80,6 @@ async def until_ended(database: Database, generation_id: str, *, seconds: float 
             await asyncio.sleep(0.02)
 
 
-async def until(condition: Callable[[], Any], *, seconds: float = 10.0) -> None:
-    """Wait for a condition that nothing tells of."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not condition():
-        if asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError("it never came true")
-        await asyncio.sleep(0.01)
-
-
 def artifact(png: bytes, *, seed: int = 1, reason: str = "SUCCESS") -> dict[str, Any]:
     """Return one picture of an answer as Stability v1 writes it."""
     return {"base64": base64.b64encode(png).decode(), "seed": seed, "finishReason": reason}
