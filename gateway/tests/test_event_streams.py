@@ -96,15 +96,20 @@ async def test_a_stream_may_be_longer_than_every_timeout_while_it_speaks(
         upstream_timeout_seconds=0.3, generation_timeout_seconds=0.3, upstream_idle_timeout_seconds=1.1
     )
 
+    said = 0
+
     async def speak(writer: asyncio.StreamWriter) -> None:
-        for _ in range(12):  # three seconds: the sweep of deadlines comes once a second
+        nonlocal said
+        end = time.monotonic() + 3  # the sweep of deadlines comes once a second
+        while time.monotonic() < end:
             writer.write(chunk(b": still here\n\n"))
+            said += 1
             await writer.drain()
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.1)
         writer.write(b"0\r\n\r\n")
 
     streams_events(service, speak)
-    assert (await gateway.get(EVENTS, headers=token)).text == ": still here\n\n" * 12
+    assert (await gateway.get(EVENTS, headers=token)).text == ": still here\n\n" * said
 
 
 async def test_a_stream_that_falls_silent_breaks_so_that_its_reader_comes_back(

@@ -101,7 +101,7 @@ def test_configuration_of_one_service_has_no_empty_group() -> None:
 
 
 def test_killed_program_is_back_every_time(supervisor: Supervisor, folders: Folders) -> None:
-    supervisor.start({PROGRAM: program("import time; time.sleep(600)", folders)})
+    supervisor.start({PROGRAM: program("import signal; signal.pause()", folders)})
     eventually(lambda: pid_in(folders) != 0)
 
     for _ in range(6):
@@ -112,7 +112,7 @@ def test_killed_program_is_back_every_time(supervisor: Supervisor, folders: Fold
 
 def test_program_finds_its_environment_as_it_was_given(supervisor: Supervisor, folders: Folders) -> None:
     odd = "a %(secret)s, with \"quotes\", 'these'; #and\nlines $HOME"
-    script = "import json, os, time; print(json.dumps(dict(os.environ)), os.getcwd(), flush=True); time.sleep(600)"
+    script = "import json, os, signal; print(json.dumps(dict(os.environ)), os.getcwd(), flush=True); signal.pause()"
     supervisor.start({PROGRAM: program(script, folders, JWT_SECRET=odd)})
     log = folders.log(PROGRAM.name)
     eventually(lambda: log.exists() and log.read_text().endswith("\n"))
@@ -128,7 +128,7 @@ def test_program_finds_its_environment_as_it_was_given(supervisor: Supervisor, f
 
 
 def test_program_waits_at_the_gate_under_its_final_pid(supervisor: Supervisor, folders: Folders) -> None:
-    command = (sys.executable, "-c", "import time; print('through', flush=True); time.sleep(600)")
+    command = (sys.executable, "-c", "import signal; print('through', flush=True); signal.pause()")
     launch = Launch(command, {}, folders.root, after=folders.gate)
     supervisor.start({PROGRAM: launch})
     eventually(lambda: pid_in(folders) != 0)
@@ -158,7 +158,7 @@ def test_program_that_keeps_dying_is_said_with_its_last_words(supervisor: Superv
 
 
 def test_nothing_is_left_after_a_stop(supervisor: Supervisor, folders: Folders) -> None:
-    supervisor.start({PROGRAM: program("import time; time.sleep(600)", folders)})
+    supervisor.start({PROGRAM: program("import signal; signal.pause()", folders)})
     eventually(lambda: pid_in(folders) != 0)
     pid = pid_in(folders)
 
@@ -172,7 +172,7 @@ def test_nothing_is_left_after_a_stop(supervisor: Supervisor, folders: Folders) 
 def test_stop_reaches_supervisord_though_our_parent_had_blocked_it(supervisor: Supervisor, folders: Folders) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
     try:
-        supervisor.start({PROGRAM: program("import time; time.sleep(600)", folders)})
+        supervisor.start({PROGRAM: program("import signal; signal.pause()", folders)})
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
     eventually(lambda: pid_in(folders) != 0)
@@ -194,7 +194,7 @@ from local_mesh.processes import COIN
 from local_mesh.supervisor import Launch, Supervisor
 root = Path({str(folders.root)!r})
 folders = Folders(root, run=root / ".run", data=root / ".data")
-Supervisor(folders).start({{COIN: Launch((sys.executable, "-c", "import time; time.sleep(600)"), {{}}, root)}})
+Supervisor(folders).start({{COIN: Launch((sys.executable, "-c", "import signal; signal.pause()"), {{}}, root)}})
 time.sleep(600)
 """
     run = subprocess.Popen([sys.executable, "-c", script])
