@@ -187,7 +187,7 @@ def test_stop_reaches_supervisord_though_our_parent_had_blocked_it(supervisor: S
 @pytest.mark.parametrize("killed", ["the run", "supervisord"])
 def test_nothing_is_left_after_sigkill(folders: Folders, killed: str) -> None:
     script = f"""
-import sys, time
+import signal, sys
 from pathlib import Path
 from local_mesh.folders import Folders
 from local_mesh.processes import COIN
@@ -195,7 +195,7 @@ from local_mesh.supervisor import Launch, Supervisor
 root = Path({str(folders.root)!r})
 folders = Folders(root, run=root / ".run", data=root / ".data")
 Supervisor(folders).start({{COIN: Launch((sys.executable, "-c", "import signal; signal.pause()"), {{}}, root)}})
-time.sleep(600)
+signal.pause()
 """
     run = subprocess.Popen([sys.executable, "-c", script])
     try:

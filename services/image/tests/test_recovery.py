@@ -166,7 +166,13 @@ async def test_who_lives_is_left_alone(start: Start, world: World, database: Dat
     async with start(**hurry) as client, start(**hurry):  # nobody takes over what is its own, but the other would
         world.engine.open.clear()
         drawing = asyncio.create_task(client.post("/api/image/generate", json={"prompt": "a cat"}))
-        await asyncio.sleep(2.5)  # longer than the lease of this one, which is renewed meanwhile
+        renewals: list[datetime] = []
+        async with asyncio.timeout(30):
+            # Renewed after the end of the lease with which it began: long enough for the other to have come by.
+            while not renewals or renewals[-1] - renewals[0] < timedelta(seconds=hurry["lease_seconds"]):
+                await asyncio.sleep(0.05)
+                own = await database["generations"].find_one({"state": "drawing", "_id": {"$ne": living.id}})
+                renewals += [own["lease"]["until"]] if own is not None else []
         world.engine.open.set()
         assert (await drawing).status_code == 200
         assert len(world.engine.orders) == 1
