@@ -229,7 +229,12 @@ async def test_two_processes_take_over_many_and_end_each_once(
     hurry: dict[str, Any] = {"max_concurrent_generations": 2, "max_waiting_generations": 4, **SOON}
     async with start(**hurry), start(**hurry):
         await until(lambda: len(world.engine.orders) >= 4)
-        await asyncio.sleep(0.3)  # time enough for one more, if there were to be one
+        async with asyncio.timeout(30):
+            # Every place of both is taken: two at the engine and four in the line.
+            taken = 0
+            while taken < 12:
+                await asyncio.sleep(0.05)
+                taken = await database["generations"].count_documents({"lease.owner": {"$ne": "dead"}})
         assert len(world.engine.orders) == 4, "each process keeps to its own places"
         world.engine.open.set()
         states = {(await until_ended(database, generation.id, seconds=60))["state"] for generation in left}
